@@ -1,0 +1,58 @@
+"""The facts on the wire: one frozen class per event, one file per subject, one row per topic.
+
+Every service imports its events from here, and no event is defined anywhere else.
+"""
+
+from services.events.attempts import AttemptStarted, AttemptSubmitted
+from services.events.base import Event, decode, encode, registry
+from services.events.book import ContestBook, state_at
+from services.events.contests import (
+    Category,
+    ContestPublished,
+    Document,
+    RoundClosed,
+    RoundExtended,
+    RoundOpened,
+    RoundPaused,
+    RoundPlan,
+    Unit,
+)
+from services.events.deliveries import MessageDelivered, MessageFailed
+from services.events.keys import RoundKeyed
+from services.events.participants import ParticipantErased, ParticipantRegistered
+from services.events.results import ResultsPublished, RoundRanked, StandingRow
+from services.events.scores import AttemptScored
+from services.events.submissions import SubmissionReceived
+from services.events.topics import TOPICS, Topic
+
+__all__ = [
+    "TOPICS",
+    "AttemptScored",
+    "AttemptStarted",
+    "AttemptSubmitted",
+    "Category",
+    "ContestBook",
+    "ContestPublished",
+    "Document",
+    "Event",
+    "MessageDelivered",
+    "MessageFailed",
+    "ParticipantErased",
+    "ParticipantRegistered",
+    "ResultsPublished",
+    "RoundClosed",
+    "RoundExtended",
+    "RoundKeyed",
+    "RoundOpened",
+    "RoundPaused",
+    "RoundPlan",
+    "RoundRanked",
+    "StandingRow",
+    "SubmissionReceived",
+    "Topic",
+    "Unit",
+    "decode",
+    "encode",
+    "registry",
+    "state_at",
+]

@@ -1,0 +1,45 @@
+"""The people themselves: the one topic that holds personal data."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from services.events.base import PREFIX, Event
+
+
+class ParticipantEvent(Event, frozen=True, kw_only=True):
+    """What these events have in common: whom they are about."""
+
+    topic: ClassVar[str] = "participants"
+
+    participant: str
+    contest: str
+    revision: int = 0
+
+    @property
+    def key(self) -> str:
+        return self.participant
+
+    @property
+    def id(self) -> str:
+        return f"{self.participant}/{self.revision}"
+
+
+class ParticipantRegistered(ParticipantEvent, frozen=True, kw_only=True):
+    """A person in full. `phone` is E.164. `language` is the one they registered in."""
+
+    type: ClassVar[str] = PREFIX + "participant.registered.v1"
+
+    name: str
+    phone: str
+    unit: str
+    categories: tuple[str, ...]
+    consent: str
+    email: str | None = None
+    language: str = "vi"
+
+
+class ParticipantErased(ParticipantEvent, frozen=True, kw_only=True):
+    """Overwrites the person's record: who they were is gone, their attempts stay as figures."""
+
+    type: ClassVar[str] = PREFIX + "participant.erased.v1"

@@ -1,0 +1,70 @@
+"""Every setting of every process, read once from the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _either(name: str) -> AliasChoices:
+    return AliasChoices(f"HOITHI_{name}", name)
+
+
+class Settings(BaseSettings):
+    """Names are `HOITHI_<FIELD>`; `PORT`, `DATA_DIR`, `PUBLIC_URL` and `SMTP_URL` may stand without the prefix."""
+
+    model_config = SettingsConfigDict(env_prefix="HOITHI_", populate_by_name=True, extra="ignore")
+
+    port: Annotated[int, Field(validation_alias=_either("PORT"), ge=0, le=65535)] = 8000
+    """The only fixed port: all pages and the API."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - phones on the same network open the page
+    """The address to listen on."""
+
+    data_dir: Annotated[Path, Field(validation_alias=_either("DATA_DIR"))] = Path("data")
+    """All that is kept: the log, the store, secrets, what runs."""
+
+    public_url: Annotated[str | None, Field(validation_alias=_either("PUBLIC_URL"))] = None
+    """How phones reach the pages; without it, this machine's address on its network."""
+
+    bus: str = "local"
+    """`local`: the local log under `data_dir`."""
+
+    store: str | None = None
+    """A MongoDB URL; without it, the store that the supervisor started (its address is in `data_dir`/run/store.url)."""
+
+    driver: Literal["motor", "pymongo"] = "motor"
+    """Which driver speaks to the store; both pass the same suite."""
+
+    smtp_url: Annotated[str | None, Field(validation_alias=_either("SMTP_URL"))] = None
+    """`smtp://user:password@host:port` or `smtps://…`; without it messages wait in the outbox."""
+
+    mail_from: str = "Hội Thi <khong-tra-loi@localhost>"
+    """The sender of e-mails."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    commit_ms: Annotated[float, Field(gt=0, le=100)] = 2.0
+    """How long a group commit waits for company, in milliseconds."""
+
+    segment_mb: Annotated[int, Field(ge=1)] = 256
+    """Size at which the local log begins a new file."""
+
+    flush_ms: Annotated[int, Field(ge=10)] = 250
+    """How often workers write the small documents that pages read, in milliseconds."""
+
+    snapshot_s: Annotated[float, Field(gt=0)] = 10.0
+    """How often workers write their whole state, in seconds."""
+
+    @property
+    def run_dir(self) -> Path:
+        """Where running processes leave their pid and address."""
+        return self.data_dir / "run"
+
+    @property
+    def store_url(self) -> str:
+        """The address of the store. Raises FileNotFoundError while nothing runs."""
+        return self.store or (self.run_dir / "store.url").read_text().strip()

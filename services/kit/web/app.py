@@ -1,0 +1,131 @@
+"""Builds the ASGI application: routers, static files, health, metrics, and what surrounds every answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+
+from services.kit.bus import BusDown, Transient
+from services.kit.problems import TITLES, Problem
+from services.kit.runtime import Check, Face
+from services.kit.web.console import Console
+from services.kit.web.headers import SecurityHeaders
+from services.kit.web.pages import STATIC_SECONDS, problem_response, switch_language
+from services.kit.web.schemas import describe_invalid
+
+Asgi = Callable[[Any, Any, Any], Awaitable[None]]
+SERVICES = Path(__file__).parent.parent.parent
+VERSION = "0.1.0"
+
+log = structlog.get_logger(__name__)
+
+
+def create_app(faces: Sequence[Face], console: Console) -> Asgi:
+    """One application that shows these faces. The caller has run their `start` and runs their `tasks`."""
+    app = FastAPI(
+        title="Hội Thi",
+        version=VERSION,
+        description="The public API of a citywide contest. Errors are RFC 9457 problem documents in the reader's language.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.console = console
+    for face in faces:
+        app.include_router(face.router)
+        _mount_static(app, face.name, SERVICES / face.name / "static")
+    _mount_static(app, "kit", Path(__file__).parent / "static")
+    app.include_router(console.router)
+    app.add_api_route("/lang/{language}", switch_language, include_in_schema=False)
+    _add_health(app, {f"{face.name}.{name}": check for face in faces for name, check in face.ready.items()})
+    _add_errors(app)
+    app.add_middleware(SecurityHeaders)
+    return FastLane(app, {path: endpoint for face in faces for path, endpoint in face.fast.items()})
+
+
+class FastLane:
+    """Leads a few exact paths past all middleware; everything else goes its usual way."""
+
+    def __init__(self, app: FastAPI, fast: dict[str, Asgi]) -> None:
+        self.app, self._fast = app, fast
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        endpoint = self._fast.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        await (endpoint or self.app)(scope, receive, send)
+
+
+def _mount_static(app: FastAPI, name: str, directory: Path) -> None:
+    if directory.is_dir():
+        app.mount(f"/static/{name}", _Static(directory=directory), name=f"static-{name}")
+
+
+class _Static(StaticFiles):
+    """Static files; pages name them with their digest, so a copy stays good for a year."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = f"public, max-age={STATIC_SECONDS}, immutable"
+        return response
+
+
+def _add_health(app: FastAPI, checks: dict[str, Check]) -> None:
+    async def passes(check: Check) -> bool:
+        try:
+            return await asyncio.wait_for(check(), 2)
+        except Exception as error:  # whatever stands in the way of the check is a reason not to be ready
+            log.warning("ready.failed", error=repr(error))
+            return False
+
+    @app.get("/healthz", tags=["operations"], summary="The process lives")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["operations"], summary="The process can serve", responses={503: {"description": "Not ready"}})
+    async def readyz() -> JSONResponse:
+        results = dict(zip(checks, await asyncio.gather(*map(passes, checks.values())), strict=True))
+        ready = all(results.values())
+        return JSONResponse({"ready": ready, "checks": results}, 200 if ready else 503)
+
+    @app.get("/metrics", tags=["operations"], summary="Prometheus metrics", response_class=Response)
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(Problem)
+    async def on_problem(request: Request, problem: Problem) -> Response:
+        return problem_response(request, problem)
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(request: Request, error: RequestValidationError) -> Response:
+        return problem_response(request, describe_invalid(error))
+
+    @app.exception_handler(HTTPException)
+    async def on_http(request: Request, error: HTTPException) -> Response:
+        detail = TITLES.get(error.status_code, "Lỗi")
+        return problem_response(request, Problem(error.status_code, "http", detail + ".", headers=dict(error.headers or {})))
+
+    @app.exception_handler(Transient)
+    @app.exception_handler(BusDown)
+    async def on_transient(request: Request, error: Exception) -> Response:
+        log.warning("request.unavailable", error=str(error), path=request.url.path)
+        return problem_response(request, unavailable())
+
+    @app.exception_handler(Exception)
+    async def on_bug(request: Request, error: Exception) -> Response:
+        log.error("request.failed", path=request.url.path, exc_info=error)
+        return problem_response(request, Problem(500, "internal", "Hệ thống gặp lỗi. Xin thử lại sau ít phút."))
+
+
+def unavailable() -> Problem:
+    """What people get while the store or the journal is away."""
+    return Problem(503, "unavailable", "Hệ thống đang bận, xin thử lại sau vài giây.", headers={"Retry-After": "2"})

@@ -1,0 +1,94 @@
+"""Pages: templates in the reader's language, static files under their digest, problems as a page or as a document."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from hashlib import blake2b
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from services.kit import i18n
+from services.kit.problems import MEDIA_TYPE, Problem
+
+STATIC_SECONDS = 365 * 24 * 3600
+LANGUAGE_COOKIE = "hoithi_lang"
+
+
+def language(request: Request) -> str:
+    """The language that this reader gets."""
+    return i18n.choose(request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language"))
+
+
+@cache
+def _environment() -> Environment:
+    services = i18n.SERVICES
+    folders = [services / "kit" / "web" / "templates", *sorted(services.glob("*/templates"))]
+    environment = Environment(
+        loader=FileSystemLoader(folders),
+        autoescape=select_autoescape(),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["static"] = static
+    return environment
+
+
+@cache
+def static(path: str) -> str:
+    """The address of a static file, e.g. `quiz/paper.js`, with the digest of its content."""
+    service, _, name = path.partition("/")
+    base = i18n.SERVICES / "kit" / "web" if service == "kit" else i18n.SERVICES / service
+    digest = blake2b((base / "static" / name).read_bytes(), digest_size=6).hexdigest()
+    return f"/static/{path}?v={digest}"
+
+
+def render(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
+    """A page. Templates see `_` (translate), `lang`, `show_time`, `show_day`, `show_number`, `static`, `request` and `context`.
+
+    `_` takes named values for the braces of a sentence and escapes them.
+    """
+    lang = language(request)
+
+    def translate(sentence: str, **values: Any) -> Markup:
+        return Markup(i18n.translate(sentence, lang)).format(**values) if values else Markup(i18n.translate(sentence, lang))  # noqa: S704
+
+    html = (
+        _environment()
+        .get_template(template)
+        .render(
+            _=translate,
+            lang=lang,
+            request=request,
+            show_time=partial(i18n.show_time, language=lang),
+            show_day=partial(i18n.show_day, language=lang),
+            show_number=partial(i18n.show_number, language=lang),
+            **context,
+        )
+    )
+    return HTMLResponse(html, status)
+
+
+def problem_response(request: Request, problem: Problem) -> Response:
+    """A problem as a page where a browser asked for one, else as a problem document."""
+    page = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
+    if page:
+        response: Response = render(request, "error.html", problem.status, problem=problem.document(language(request)))
+    else:
+        response = Response(problem.body(language(request)), problem.status, media_type=MEDIA_TYPE)
+    response.headers.update(problem.headers)
+    return response
+
+
+async def switch_language(language: str, next: str = "/") -> Response:
+    """Remembers a language and goes back to the page."""
+    # Only a path of ours: "//host" and "/\\host" would lead elsewhere.
+    target = next if next.startswith("/") and not next.startswith(("//", "/\\")) else "/"
+    response = RedirectResponse(target, 303)
+    if language in i18n.LANGUAGES:
+        response.set_cookie(LANGUAGE_COOKIE, language, max_age=STATIC_SECONDS, samesite="lax", httponly=True)
+    return response

@@ -1,0 +1,117 @@
+"""Wires the quiz service: what it shows (`face`) and what it does by itself (`work`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, timedelta
+from functools import partial
+
+from fastapi import APIRouter
+
+from services.events import ContestBook, decode
+from services.kit.bus import Record
+from services.kit.cloudevents import type_of
+from services.kit.followed import Followed
+from services.kit.runtime import Face, Runtime, Work
+from services.kit.security import Signer
+from services.kit.store import store_errors
+from services.kit.tokens import Bearers
+from services.quiz import pages
+from services.quiz.api import Api, UnitIndexes
+from services.quiz.handlers import Attempts, Participants, event_of
+from services.quiz.journal import LOG, Journal
+from services.quiz.receipts import Notary, check
+from services.quiz.shelf import Shelf
+from services.quiz.store import Fact, QuizStore
+from services.quiz.submissions import PATH as SUBMISSIONS_PATH
+from services.quiz.submissions import Submissions
+from services.quiz.worker import QuizWorker
+
+CLOCK_TOLERANCE = timedelta(milliseconds=500)
+"""A host whose clock is further off than this from the store's must not stamp submissions."""
+
+
+def face(runtime: Runtime) -> Face:
+    """The participants' site, its API, and the hot path."""
+    book = ContestBook()
+    followed = Followed(runtime.bus, "contests", partial(_apply, book))
+    store = _store(runtime)
+    shelf = Shelf(store, book)
+    notary = Notary(runtime.secrets.get("receipt.key"))
+    journal = journal_of(runtime, notary)
+    papers = Signer(runtime.secrets.get("token.key"), "paper")
+    api = Api(
+        book=book,
+        shelf=shelf,
+        units=UnitIndexes(book),
+        participants=Participants(store, book, shelf, runtime.secrets.get("phone.key"), runtime.clock),
+        attempts=Attempts(store, book, shelf, journal.submitted, runtime.clock),
+        bearers=Bearers(runtime.secrets),
+        papers=papers,
+        public_key=notary.public_key,
+        clock=runtime.clock,
+    )
+    router = APIRouter()
+    router.include_router(api.router)
+    router.include_router(pages.router(book, runtime.clock, runtime.settings, partial(check, public_key=notary.public_key)))
+
+    async def start() -> None:
+        await followed.start()
+        await shelf.fill()
+
+    return Face(
+        name="quiz",
+        router=router,
+        start=start,
+        tasks=(followed.run, shelf.run, store.forget_done),
+        ready={"store": partial(_store_answers, runtime), "clock": partial(_clock_agrees, runtime)},
+        fast={SUBMISSIONS_PATH: Submissions(journal, papers, runtime.clock)},
+    )
+
+
+def work(runtime: Runtime) -> Work:
+    """The keeper of time, the sweeper and the tidier."""
+    book = ContestBook()
+    followed = Followed(runtime.bus, "contests", partial(_apply, book))
+    worker = QuizWorker(runtime, book, _store(runtime))
+    return Work(
+        name="quiz",
+        start=followed.start,
+        tasks=(followed.run, worker.keep_time, worker.sweep, worker.tidy),
+        ready={"store": partial(_store_answers, runtime)},
+    )
+
+
+def journal_of(runtime: Runtime, notary: Notary) -> Journal:
+    """The journal of this host."""
+    return Journal(runtime.journal.log(LOG), notary, runtime.outgoing, runtime.settings.commit_ms / 1000)
+
+
+def _store(runtime: Runtime) -> QuizStore:
+    async def tell(facts: Sequence[tuple[str, Fact]]) -> None:
+        await runtime.bus.publish([runtime.outgoing(event_of(collection, fact)) for collection, fact in facts])
+
+    return QuizStore(runtime.store, tell, runtime.clock)
+
+
+def _apply(book: ContestBook, record: Record) -> None:
+    book.apply(decode(type_of(record.headers), record.value))
+
+
+async def _store_answers(runtime: Runtime) -> bool:
+    with store_errors():
+        await runtime.store.command("ping")
+    return True
+
+
+async def _clock_agrees(runtime: Runtime) -> bool:
+    """Compares with the store's clock, if it tells the time."""
+    before = runtime.clock.now()
+    with store_errors():
+        hello = await runtime.store.command("hello")
+    told = hello.get("localTime")
+    if told is None:
+        return True
+    theirs = told.replace(tzinfo=UTC) if told.tzinfo is None else told
+    agrees: bool = before - CLOCK_TOLERANCE <= theirs <= runtime.clock.now() + CLOCK_TOLERANCE
+    return agrees

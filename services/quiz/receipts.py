@@ -1,0 +1,170 @@
+"""Receipts that anyone can check: each group commit is a Merkle tree of its submissions, and its root is signed once.
+
+The tree is that of RFC 9162 (SHA-256, leaves and nodes told apart by their first byte). A receipt holds one submission's leaf,
+its path to the root and the signature (Ed25519), so it proves what was received, and when, without trusting the organiser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b, sha256
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from services.kit.security import BadToken, b64, unb64
+
+CONTEXT = b"hoithi receipts 1\n"
+"""Stands before every signed root, so that the signature says nothing else."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Receipt(msgspec.Struct, frozen=True, array_like=True):
+    """As it travels: msgpack, then URL-safe base64. `received_us` is microseconds since the epoch."""
+
+    version: int
+    attempt: str
+    received_us: int
+    digest: bytes
+    index: int
+    size: int
+    path: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True)
+class ReceiptReport:
+    """What a receipt says, and whether it is to be believed; `reason` is a Vietnamese sentence where it is not."""
+
+    attempt: str
+    received_at: datetime
+    digest: str
+    valid: bool
+    reason: str = ""
+
+
+class BadReceipt(ValueError):
+    """The text is no receipt at all."""
+
+
+def digest_of(received_us: int, answers: str, prediction: int | None) -> bytes:
+    """16 bytes that stand for a submission's content and time."""
+    return blake2b(f"{received_us}|{answers}|{'' if prediction is None else prediction}".encode(), digest_size=16).digest()
+
+
+def leaf_of(attempt: str, received_us: int, digest: bytes) -> bytes:
+    """The leaf of a submission, 32 bytes."""
+    return sha256(b"\0%b\n%d\n%b" % (attempt.encode(), received_us, digest)).digest()
+
+
+class Tree:
+    """The Merkle tree over the leaves of one commit."""
+
+    def __init__(self, leaves: Sequence[bytes]) -> None:
+        self._levels = [list(leaves)]
+        while len(level := self._levels[-1]) > 1:
+            above = [sha256(b"\1" + level[i] + level[i + 1]).digest() for i in range(0, len(level) - 1, 2)]
+            if len(level) % 2:
+                above.append(level[-1])
+            self._levels.append(above)
+
+    @property
+    def root(self) -> bytes:
+        """32 bytes that stand for all leaves in their order."""
+        return self._levels[-1][0]
+
+    def path(self, index: int) -> bytes:
+        """The siblings from a leaf up to the root, 32 bytes each."""
+        siblings = []
+        for level in self._levels[:-1]:
+            sibling = index ^ 1
+            if sibling < len(level):
+                siblings.append(level[sibling])
+            index //= 2
+        return b"".join(siblings)
+
+
+def root_from(leaf: bytes, index: int, size: int, path: bytes) -> bytes:
+    """The root that a path leads to. Raises BadReceipt when the path does not fit a tree of `size` leaves."""
+    if not 0 <= index < size or len(path) % 32:
+        raise BadReceipt("path")
+    siblings = [path[i : i + 32] for i in range(0, len(path), 32)]
+    last, node = size - 1, leaf
+    while last:
+        if index ^ 1 <= last:
+            if not siblings:
+                raise BadReceipt("path")
+            sibling = siblings.pop(0)
+            node = sha256(b"\1" + (sibling + node if index % 2 else node + sibling)).digest()
+        index, last = index // 2, last // 2
+    if siblings:
+        raise BadReceipt("path")
+    return node
+
+
+class Notary:
+    """Signs roots with the installation's key."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._key = Ed25519PrivateKey.from_private_bytes(seed)
+
+    @property
+    def public_key(self) -> bytes:
+        """32 bytes, for all to know."""
+        return self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+    def sign(self, root: bytes) -> bytes:
+        """The signature of a root, 64 bytes."""
+        return self._key.sign(CONTEXT + root)
+
+
+def write(receipt: Receipt) -> str:
+    """The receipt as text."""
+    return b64(msgspec.msgpack.encode(receipt))
+
+
+def read(text: str) -> Receipt:
+    """The receipt that a text holds. Raises BadReceipt."""
+    try:
+        receipt = msgspec.msgpack.decode(unb64("".join(text.split())), type=Receipt)
+    except (BadToken, msgspec.DecodeError) as error:
+        raise BadReceipt(str(error)) from error
+    if receipt.version != 1:
+        raise BadReceipt(f"version {receipt.version}")
+    return receipt
+
+
+def check(text: str, public_key: bytes) -> ReceiptReport:
+    """Checks a receipt against a public key, with nothing else. Raises BadReceipt where there is nothing to check."""
+    receipt = read(text)
+    valid = True
+    try:
+        root = root_from(
+            leaf_of(receipt.attempt, receipt.received_us, receipt.digest), receipt.index, receipt.size, receipt.path
+        )
+        Ed25519PublicKey.from_public_bytes(public_key).verify(receipt.signature, CONTEXT + root)
+    except (BadReceipt, InvalidSignature):
+        valid = False
+    return ReceiptReport(
+        attempt=receipt.attempt,
+        received_at=time_of(receipt.received_us),
+        digest=receipt.digest.hex(),
+        valid=valid,
+        reason="" if valid else "Chữ ký không khớp: biên nhận đã bị sửa, hoặc do hệ thống khác cấp.",
+    )
+
+
+def time_of(us: int) -> datetime:
+    """Microseconds since the epoch as a time in UTC."""
+    return datetime.fromtimestamp(us // 1_000_000, UTC).replace(microsecond=us % 1_000_000)
+
+
+def us_of(time: datetime) -> int:
+    """A time as microseconds since the epoch, exactly."""
+    delta = time - EPOCH
+    return (delta.days * 86400 + delta.seconds) * 1_000_000 + delta.microseconds

@@ -1,0 +1,78 @@
+"""What quiz does by itself: opens and closes rounds on time, finishes what a crash left behind, tidies its logs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+
+import msgspec
+import structlog
+
+from services.events import ContestBook, RoundClosed, RoundOpened, RoundPlan, state_at
+from services.kit.bus import BusDown, Transient
+from services.kit.runtime import Runtime
+from services.quiz.store import QuizStore
+
+log = structlog.get_logger(__name__)
+
+LOGS = ("contests", "keys", "participants", "journal", "dlq")
+"""The logs that quiz trims and compacts."""
+
+
+class QuizWorker:
+    """Each task looks anew at every turn, so that a turn missed or done twice changes nothing."""
+
+    def __init__(self, runtime: Runtime, book: ContestBook, store: QuizStore) -> None:
+        self._runtime, self._book, self._store = runtime, book, store
+
+    async def keep_time(self, stop: Callable[[], bool]) -> None:
+        """Tells of each round that opens or closes."""
+        await self._every(0.5, self._turn_rounds, stop)
+
+    async def sweep(self, stop: Callable[[], bool]) -> None:
+        """Finishes the commands that a dead process left."""
+        await self._every(5, self._sweep, stop)
+
+    async def tidy(self, stop: Callable[[], bool]) -> None:
+        """Trims what has outlived its time, and leaves of compacted topics the last word."""
+        await self._every(600, self._tidy, stop)
+
+    async def _every(self, seconds: float, turn: Callable[[], Awaitable[None]], stop: Callable[[], bool]) -> None:
+        clock = self._runtime.clock
+        due = clock.monotonic()
+        while not stop():
+            if clock.monotonic() >= due:
+                try:
+                    await turn()
+                except (Transient, BusDown) as error:
+                    log.warning("turn.put_off", error=str(error))
+                due = clock.monotonic() + seconds
+            await asyncio.sleep(min(seconds, 0.2))
+
+    async def _turn_rounds(self) -> None:
+        now = self._runtime.clock.now()
+        events = [event for c in self._book.contests for plan in self._book.rounds(c) for event in turned(plan, now)]
+        if events:
+            await self._runtime.bus.publish([self._runtime.outgoing(event) for event in events])
+            for event in events:
+                self._book.apply(event)
+                log.info("round.turned", round=event.round.id, state=event.round.state)
+
+    async def _sweep(self) -> None:
+        await self._store.sweep(self._runtime.clock.now())
+
+    async def _tidy(self) -> None:
+        await self._runtime.journal.tidy(LOGS)
+
+
+def turned(plan: RoundPlan, now: datetime) -> Sequence[RoundOpened | RoundClosed]:
+    """The event that the clock owes a round: with the time and the revision that any worker would give it."""
+    state = state_at(plan, now)
+    if state == "open" and plan.state == "upcoming":
+        opened = msgspec.structs.replace(plan, state="open", revision=plan.revision + 1)
+        return [RoundOpened(time=plan.opens, round=opened)]
+    if state == "closed" and plan.state != "closed":
+        closed = msgspec.structs.replace(plan, state="closed", revision=plan.revision + 1)
+        return [RoundClosed(time=plan.closes, round=closed)]
+    return []

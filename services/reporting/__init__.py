@@ -1,0 +1,1 @@
+"""See app.py: it wires this service."""
