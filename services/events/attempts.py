@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import ClassVar
 
-from services.events.base import PREFIX, Event
+from services.events.base import PREFIX, Event, Moment
 
 
 class AttemptEvent(Event, frozen=True, kw_only=True):
@@ -30,7 +29,7 @@ class AttemptStarted(AttemptEvent, frozen=True, kw_only=True):
 
     type: ClassVar[str] = PREFIX + "attempt.started.v1"
 
-    deadline: datetime
+    deadline: Moment
 
     @property
     def id(self) -> str:
@@ -45,7 +44,7 @@ class AttemptSubmitted(AttemptEvent, frozen=True, kw_only=True):
 
     type: ClassVar[str] = PREFIX + "attempt.submitted.v1"
 
-    started_at: datetime
+    started_at: Moment
 
     @property
     def id(self) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
 PREFIX = "vn.hoithi."
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time with its offset from UTC. One without is refused where it is decoded, not met in the first comparison."""
 
 registry: dict[str, type[Event]] = {}
 """Every event class by its CloudEvents type, filled as the classes are defined."""
@@ -27,7 +30,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     type: ClassVar[str] = ""
     topic: ClassVar[str] = ""
 
-    time: datetime
+    time: Moment
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -55,7 +58,7 @@ def encode(event: Event) -> bytes:
 
 
 def decode(type: str, body: bytes) -> Event:
-    """The event of this CloudEvents type. Raises UnknownEvent, or msgspec.ValidationError for a body that does not fit."""
+    """The event of this CloudEvents type. Raises UnknownEvent, or msgspec.DecodeError for a broken or unfit body."""
     decoder = _decoders.get(type)
     if decoder is None:
         cls = registry.get(type)

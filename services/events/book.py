@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from services.events.base import Event
+from services.events.base import Event, UnknownEvent, decode
 from services.events.contests import ContestPublished, RoundChanged, RoundPlan, RoundState, Unit
 
 
@@ -15,6 +15,13 @@ class ContestBook:
         self.contests: dict[str, ContestPublished] = {}
         self._rounds: dict[str, RoundPlan] = {}
         self._units: dict[str, dict[str, Unit]] = {}
+
+    def read(self, type: str, body: bytes) -> None:
+        """Takes in a record of the topic `contests`. A type that only a newer version knows passes."""
+        try:
+            self.apply(decode(type, body))
+        except UnknownEvent:
+            return
 
     def apply(self, event: Event) -> None:
         """Takes in an event of the topic `contests`; others are none of its business."""

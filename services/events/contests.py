@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import ClassVar, Literal
 
 import msgspec
 
-from services.events.base import PREFIX, Event
+from services.events.base import PREFIX, Event, Moment
 
 RoundState = Literal["upcoming", "open", "paused", "closed", "final"]
 Show = Literal["at_once", "after_close"]
@@ -49,8 +48,8 @@ class RoundPlan(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     contest: str
     name: str
-    opens: datetime
-    closes: datetime
+    opens: Moment
+    closes: Moment
     questions: int
     minutes: int
     attempts: int

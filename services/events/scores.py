@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import ClassVar, Literal
 
-from services.events.base import PREFIX, Event
+from services.events.base import PREFIX, Event, Moment
 
 Verdict = Literal["valid", "late", "disqualified"]
 
@@ -26,7 +25,7 @@ class AttemptScored(Event, frozen=True, kw_only=True):
     n: int
     unit: str
     categories: tuple[str, ...]
-    started_at: datetime
+    started_at: Moment
     verdict: Verdict
     correct: int
     total: int

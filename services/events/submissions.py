@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import ClassVar
 
-from services.events.base import PREFIX, Event
+from services.events.base import PREFIX, Event, Moment
 
 
 class SubmissionReceived(Event, frozen=True, kw_only=True):
@@ -25,7 +24,7 @@ class SubmissionReceived(Event, frozen=True, kw_only=True):
     paper: str
     unit: str
     categories: tuple[str, ...]
-    started_at: datetime
+    started_at: Moment
     answers: str
     prediction: int | None
     digest: str

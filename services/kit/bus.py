@@ -53,6 +53,15 @@ class TopicSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Subscription:
+    """What a worker declares that it reads, for the event catalogue and the contract tests. `group` is empty where the topics are
+    read whole and followed, without a group."""
+
+    group: str
+    topics: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Outgoing:
     """A record to publish. `headers` holds the CloudEvents attributes (`ce_type`, …) as Kafka's binary mode names them."""
 

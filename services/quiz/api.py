@@ -185,7 +185,9 @@ class Api:
         get, post = self.router.get, self.router.post
         get("/contests", response_model=list[ContestRow], summary="What is published")(self.contests)
         get("/contests/{contest}", response_model=ContestView, responses=problems(404), summary="One contest")(self.contest)
-        get("/units", response_model=list[UnitRow], responses=problems(404, 422), summary="Units by name, best first")(self.search)
+        get("/units", response_model=list[UnitRow], responses=problems(404, 422), summary="Units by name, best first")(
+            self.search
+        )
         post("/participants", status_code=201, response_model=RegisteredView, summary="Register", responses={
             200: {"model": RegisteredView, "description": "Known already, and the resume code fits"},
             **problems(400, 404, 409, 422, 503),

@@ -8,7 +8,7 @@ from functools import partial
 
 from fastapi import APIRouter
 
-from services.events import ContestBook, decode
+from services.events import ContestBook
 from services.kit.bus import Record
 from services.kit.cloudevents import type_of
 from services.kit.followed import Followed
@@ -95,7 +95,7 @@ def _store(runtime: Runtime) -> QuizStore:
 
 
 def _apply(book: ContestBook, record: Record) -> None:
-    book.apply(decode(type_of(record.headers), record.value))
+    book.read(type_of(record.headers), record.value)
 
 
 async def _store_answers(runtime: Runtime) -> bool:

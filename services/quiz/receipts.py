@@ -132,7 +132,7 @@ def read(text: str) -> Receipt:
     """The receipt that a text holds. Raises BadReceipt."""
     try:
         receipt = msgspec.msgpack.decode(unb64("".join(text.split())), type=Receipt)
-    except (BadToken, msgspec.DecodeError) as error:
+    except (BadToken, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadReceipt(str(error)) from error
     if receipt.version != 1:
         raise BadReceipt(f"version {receipt.version}")
@@ -144,9 +144,7 @@ def check(text: str, public_key: bytes) -> ReceiptReport:
     receipt = read(text)
     valid = True
     try:
-        root = root_from(
-            leaf_of(receipt.attempt, receipt.received_us, receipt.digest), receipt.index, receipt.size, receipt.path
-        )
+        root = root_from(leaf_of(receipt.attempt, receipt.received_us, receipt.digest), receipt.index, receipt.size, receipt.path)
         Ed25519PublicKey.from_public_bytes(public_key).verify(receipt.signature, CONTEXT + root)
     except (BadReceipt, InvalidSignature):
         valid = False

@@ -140,7 +140,9 @@ async def _refuse(scope: Any, send: Any, problem: Problem) -> None:
     await _respond(send, problem.status, MEDIA_TYPE.encode(), problem.body(language), extra)
 
 
-async def _respond(send: Any, status: int, media_type: bytes, body: bytes, extra: list[tuple[bytes, bytes]] | None = None) -> None:
+async def _respond(
+    send: Any, status: int, media_type: bytes, body: bytes, extra: list[tuple[bytes, bytes]] | None = None
+) -> None:
     headers = [
         (b"content-type", media_type),
         (b"content-length", b"%d" % len(body)),

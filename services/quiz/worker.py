@@ -10,11 +10,13 @@ import msgspec
 import structlog
 
 from services.events import ContestBook, RoundClosed, RoundOpened, RoundPlan, state_at
-from services.kit.bus import BusDown, Transient
+from services.kit.bus import BusDown, Subscription, Transient
 from services.kit.runtime import Runtime
 from services.quiz.store import QuizStore
 
 log = structlog.get_logger(__name__)
+
+SUBSCRIPTIONS = (Subscription("", ("contests",)),)
 
 LOGS = ("contests", "keys", "participants", "journal", "dlq")
 """The logs that quiz trims and compacts."""

@@ -14,7 +14,10 @@ from services.kit.clock import SystemClock
 from services.kit.locallog import LocalLog, LocalLogSettings
 
 PARTITIONS = 4
-SETTINGS = LocalLogSettings(heartbeat=0.1, session=0.8, idle=0.005, backoff=0.02, backoff_cap=0.2, batch_records=100)
+SETTINGS = LocalLogSettings(
+    segment_bytes=128 * 1024, heartbeat=0.1, session=0.8, idle=0.005, backoff=0.02, backoff_cap=0.2, batch_records=100
+)
+"""Small and quick, so that the kills fall on rolls and rebalances too."""
 
 
 def _topics() -> dict[str, TopicSpec]:

@@ -1,0 +1,188 @@
+"""The command `hoithi`. Each command is thin: what it does stands in the file that it imports, when it is called."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+
+from cyclopts import App, Parameter
+from pydantic import ValidationError
+from rich.console import Console as Terminal
+from rich.table import Table
+
+from deploy.local.refusal import Refusal
+from services.kit.bus import BusDown
+from services.kit.problems import Problem
+from services.kit.settings import Settings
+from services.kit.store import StoreDown
+
+if TYPE_CHECKING:
+    from deploy.local.wiring import House
+
+T = TypeVar("T")
+Service = Literal["quiz", "scoring", "reporting", "notify"]
+
+terminal = Terminal(highlight=False, soft_wrap=True)
+
+app = App(
+    name="hoithi", help="Hội Thi: cuộc thi trắc nghiệm trực tuyến toàn thành phố.", version="0.1.0", version_flags=["--version"]
+)
+contest = App(name="contest", help="Cuộc thi.")
+demo = App(name="demo", help="Dữ liệu dùng thử.")
+receipt = App(name="receipt", help="Biên nhận.")
+for group in (contest, demo, receipt):
+    app.command(group)
+
+
+def main() -> None:
+    """Runs a command; what a person can mend is told in a sentence, without a traceback."""
+    try:
+        app()
+    except Refusal as refusal:
+        _fail(refusal.text)
+    except (StoreDown, BusDown, FileNotFoundError) as error:
+        if isinstance(error, FileNotFoundError) and not str(error.filename).endswith("store.url"):
+            raise
+        _fail("Hệ thống chưa chạy: hãy khởi động bằng `make run`.\nThe system is not running: start it with `make run`.")
+    except Problem as problem:
+        _fail(str(problem))
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        _fail(f"Cấu hình không hợp lệ ({faults}).\nThe settings are not valid ({faults}).")
+
+
+def _fail(text: str) -> None:
+    print(text, file=sys.stderr)
+    sys.exit(1)
+
+
+def _in_house(settings: Settings, work: Callable[[House], Awaitable[T]]) -> T:
+    from deploy.local.wiring import House
+
+    async def run() -> T:
+        house = House(settings)
+        try:
+            return await work(house)
+        finally:
+            await house.close()
+
+    return asyncio.run(run())
+
+
+@app.command(help="Chạy toàn bộ hệ thống trên máy này cho đến khi bấm Ctrl-C.")
+def up() -> int:
+    from deploy.local.up import up as run
+
+    return run(Settings())
+
+
+@app.command(help="Chạy máy chủ web của các dịch vụ (mặc định: tất cả).")
+def serve(*services: Service) -> int:
+    from deploy.local.processes import serve as run
+
+    return run(Settings(), services, os.environ.get("HOITHI_PROCESS"))
+
+
+@app.command(help="Chạy tiến trình xử lý sự kiện của một dịch vụ.")
+def work(service: Service) -> int:
+    from deploy.local.processes import work as run
+
+    return run(Settings(), service, os.environ.get("HOITHI_PROCESS"))
+
+
+@contest.command(help="Nạp một cuộc thi từ thư mục có contest.yaml, questions.csv, units.csv.")
+def load(directory: Path) -> int:
+    from services.quiz.loading import load as run
+
+    id = _in_house(Settings(), lambda house: run(house.runtime("quiz"), directory))
+    terminal.print(f"Đã nạp cuộc thi {id}.")
+    return 0
+
+
+@app.command(help="In lại đường dẫn quản trị.")
+def admin_link() -> None:
+    from deploy.local.up import admin_link as link
+
+    print(link(Settings()))
+
+
+@demo.command(help="Xoá sạch dữ liệu của bản cài đặt này, sau khi hỏi lại.")
+def reset(*, yes: Annotated[bool, Parameter(negative=(), help="Không hỏi lại.")] = False) -> int:
+    from deploy.local.folders import KEPT, only_one
+
+    settings = Settings()
+    if not settings.data_dir.exists():
+        terminal.print("Chưa có dữ liệu nào.")
+        return 0
+    with only_one(settings):
+        question = f"Xoá toàn bộ bài thi, người dự thi và khoá bí mật trong {settings.data_dir.resolve()}? Gõ 'xoa' để xoá: "
+        if not yes and input(question).strip().lower() not in {"xoa", "xoá", "xóa"}:
+            terminal.print("Không xoá gì.")
+            return 1
+        for folder in KEPT:
+            shutil.rmtree(settings.data_dir / folder, ignore_errors=True)
+    terminal.print("Đã xoá.")
+    return 0
+
+
+@app.command(help="Đối soát: đã nhận = đã nộp = đã chấm, và hợp lệ = đã tính; nêu tên từng bài lệch.")
+def audit(round: str | None = None, *, wait: Annotated[float, Parameter(help="Số giây chờ xử lý xong.")] = 30) -> int:
+    from deploy.local.audit import audit as run
+
+    rounds = _in_house(Settings(), lambda house: run(house, round, wait))
+    table = Table("Vòng thi", "Bài", "Lệch")
+    faults = 0
+    for name, found in rounds.items():
+        terminal.print(f"{name}: {found.summary()}")
+        for attempt, what in found.differences():
+            faults += 1
+            table.add_row(name, attempt, what)
+    if not rounds:
+        terminal.print("Chưa có bài thi nào.")
+    if faults:
+        terminal.print(table)
+        terminal.print(f"[red]{faults} điểm lệch.[/]")
+    return 1 if faults else 0
+
+
+@app.command(help="Kể lại đường đi của một bài thi qua các dịch vụ.")
+def trace(attempt: str) -> int:
+    from deploy.local.trace import trace as run
+
+    steps = _in_house(Settings(), lambda house: run(house, attempt))
+    for step in steps:
+        details = "  ".join(f"{name}={value}" for name, value in step.details.items())
+        terminal.print(f"{step.at:%Y-%m-%d %H:%M:%S.%f%z}  {step.service:<10} {step.what:<22} {details}")
+    if not steps:
+        terminal.print(f"Không có bài thi nào mang mã {attempt}.")
+    return 0 if steps else 1
+
+
+@receipt.command(help="Kiểm tra một biên nhận (nguyên văn hoặc tệp), chỉ với khoá công khai.")
+def verify(
+    text: Annotated[str, Parameter(name="RECEIPT")],
+    *,
+    key: Annotated[str | None, Parameter(help="Khoá công khai; mặc định: khoá của bản cài đặt này.")] = None,
+) -> int:
+    from services.kit.security import BadToken, Secrets, unb64
+    from services.quiz.receipts import BadReceipt, Notary, check
+
+    given = Path(text).read_text() if len(text) < 256 and Path(text).is_file() else text
+    try:
+        public = unb64(key) if key else Notary(Secrets(Settings().data_dir / "secrets").get("receipt.key")).public_key
+        report = check(given, public)
+    except (BadReceipt, BadToken, ValueError) as error:
+        raise Refusal("Đây không phải là biên nhận (hoặc khoá) hợp lệ.", f"This is no receipt (or no key): {error}.") from error
+    print(f"Bài thi    {report.attempt}\nNhận lúc   {report.received_at.isoformat()}\nDấu vân    {report.digest}")
+    print("Biên nhận hợp lệ." if report.valid else report.reason)
+    return 0 if report.valid else 1
+
+
+@app.command(help="In phiên bản.")
+def version() -> None:
+    print(app.version)

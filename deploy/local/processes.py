@@ -1,0 +1,128 @@
+"""The two kinds of process, `serve` and `work`: each opens its services, announces itself, runs until SIGTERM, and drains."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import structlog
+import uvloop
+from fastapi import APIRouter
+from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import Server
+
+from deploy.local.folders import announce, free_port, withdraw
+from deploy.local.wiring import SERVICES, House
+from services.kit import lifecycle
+from services.kit.logs import configure
+from services.kit.runtime import Face
+from services.kit.settings import Settings
+from services.kit.web import Console, create_app
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+GRACE = 10.0
+"""Seconds that a process has to finish what it holds; the supervisor gives it a little longer."""
+LAST_REQUESTS = 3.0
+"""Seconds that requests in flight have; an event stream never ends by itself."""
+CONNECTIONS = 20_000
+"""Served at once by one process: most wait on an event stream."""
+
+log = structlog.get_logger(__name__)
+
+
+def serve(settings: Settings, services: Sequence[str] = (), name: str | None = None) -> int:
+    """Shows these services, or all, on one port, until SIGTERM. Returns the exit status."""
+    name = name or ("-".join(("serve", *services)) if services else "web")
+
+    async def main() -> None:
+        async with _opened(settings) as (house, stop):
+            faces = [house.face(service) for service in services or SERVICES]
+            for face in faces:
+                await lifecycle.insist(face.start, stop)
+            listen = _Listener(faces, house, settings.host, settings.port)
+            await _run(house, name, listen, [task for face in faces for task in face.tasks], stop)
+
+    return _process(settings, name, main)
+
+
+def work(settings: Settings, service: str, name: str | None = None) -> int:
+    """Does a service's work until SIGTERM; health and metrics are on a free port of loopback. Returns the exit status."""
+    name = name or f"work-{service}-{os.getpid()}"
+
+    async def main() -> None:
+        async with _opened(settings) as (house, stop):
+            doing = house.work(service)
+            health = Face(name=doing.name, router=APIRouter(), start=doing.start, ready=doing.ready)
+            await lifecycle.insist(doing.start, stop)
+            listen = _Listener([health], house, "127.0.0.1", free_port())
+            await _run(house, name, listen, doing.tasks, stop)
+
+    return _process(settings, name, main)
+
+
+def _process(settings: Settings, name: str, main: Callable[[], Any]) -> int:
+    configure(settings.log_level, name)
+    lifecycle.allow_many_files()
+    log.info("process.started", pid=os.getpid())
+    try:
+        uvloop.run(main())
+    except lifecycle.ParentDied as error:
+        log.warning("process.orphaned", reason=str(error))
+        return 1
+    except Exception:  # the supervisor starts it anew
+        log.exception("process.failed")
+        return 1
+    log.info("process.ended")
+    return 0
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[tuple[House, asyncio.Event]]:
+    stop = lifecycle.stopping()
+    house = House(settings)
+    try:
+        yield house, stop
+    finally:
+        await house.close()
+
+
+async def _run(house: House, name: str, listen: _Listener, tasks: Sequence[lifecycle.Task], stop: asyncio.Event) -> None:
+    announce(house.settings, name, os.getpid(), address=listen.address)
+    try:
+        await lifecycle.run([listen.run, lifecycle.end_with_parent, *tasks], stop, GRACE)
+    finally:
+        withdraw(house.settings, name, os.getpid())
+
+
+class _Listener:
+    """Granian inside our own event loop: one process, one port, our own signals."""
+
+    def __init__(self, faces: Sequence[Face], house: House, host: str, port: int) -> None:
+        self.address = f"http://{host}:{port}"
+        self._server = Server(
+            create_app(faces, Console(house.secrets)),
+            address=host,
+            port=port,
+            interface=Interfaces.ASGINL,
+            http=HTTPModes.auto,
+            websockets=False,
+            backlog=2048,
+            backpressure=CONNECTIONS,
+            log_enabled=False,
+        )
+
+    async def run(self, stop: Callable[[], bool]) -> None:
+        """Serves until `stop()`, then ends the requests in flight."""
+        serving = asyncio.create_task(self._server.serve())
+        while not stop():
+            await asyncio.wait({serving}, timeout=0.1)
+            if serving.done():
+                raise RuntimeError("the web server ended by itself") from serving.exception()
+        self._server.stop()  # type: ignore[no-untyped-call]
+        await asyncio.wait({serving}, timeout=LAST_REQUESTS)
+        serving.cancel()

@@ -1,0 +1,233 @@
+"""`hoithi up`: the whole installation in the foreground, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import httpx
+import segno
+from rich.console import Console as Terminal
+
+from deploy.local.folders import KEPT, announce, free_port, only_one, withdraw, write_whole
+from deploy.local.refusal import Refusal
+from deploy.local.supervisor import Program, Supervisor
+from deploy.local.wiring import SERVICES, House
+from services.kit import lifecycle
+from services.kit.security import Secrets
+from services.kit.settings import Settings
+from services.kit.store import connect
+from services.kit.web import Console
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "hai-phong-2023"
+BIN = Path(sys.executable).parent
+FREE_BYTES = 200 * 1024 * 1024
+"""Less free disk than this, and the installation would soon stop taking submissions."""
+
+terminal = Terminal(highlight=False)
+
+
+def up(settings: Settings) -> int:
+    """Runs everything until Ctrl-C. Returns the exit status. Raises Refusal where it cannot start."""
+    check_machine(settings)
+    with only_one(settings):
+        settings = settings.model_copy(update={"port": _port(settings)})
+        return asyncio.run(_up(settings))
+
+
+def check_machine(settings: Settings) -> None:
+    """Raises Refusal for what would only fail later, and less clearly."""
+    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+        version = ".".join(map(str, sys.version_info[:2]))
+        raise Refusal(
+            f"Hội Thi cần CPython 3.11, 3.12 hoặc 3.13; đây là Python {version}.",
+            f"Hội Thi needs CPython 3.11, 3.12 or 3.13; this is Python {version}.",
+        )
+    try:
+        for folder in KEPT:
+            (settings.data_dir / folder).mkdir(parents=True, exist_ok=True)
+        write_whole(settings.run_dir / "probe", "")
+        (settings.run_dir / "probe").unlink()
+    except OSError as error:
+        raise Refusal(
+            f"Không ghi được vào thư mục dữ liệu {settings.data_dir} ({error.strerror}): hãy sửa quyền hoặc đặt DATA_DIR khác.",
+            f"Cannot write to the data directory {settings.data_dir} ({error.strerror}): mend it, or set another DATA_DIR.",
+        ) from error
+    free = shutil.disk_usage(settings.data_dir).free
+    if free < FREE_BYTES:
+        raise Refusal(
+            f"Đĩa chứa {settings.data_dir} chỉ còn {free >> 20} MB trống; cần ít nhất {FREE_BYTES >> 20} MB.",
+            f"The disk of {settings.data_dir} has only {free >> 20} MB left; at least {FREE_BYTES >> 20} MB are needed.",
+        )
+    if settings.store is None and not (BIN / "secantusd-py").exists():
+        raise Refusal(
+            "Thiếu chương trình kho dữ liệu secantusd-py: hãy cài bằng `make run`, hoặc đặt HOITHI_STORE là địa chỉ MongoDB.",
+            "The store's program secantusd-py is missing: install with `make run`, or set HOITHI_STORE to the URL of a MongoDB.",
+        )
+
+
+def _port(settings: Settings) -> int:
+    try:
+        return free_port(settings.port, settings.host)
+    except OSError as error:
+        raise Refusal(
+            f"Không mở được cổng {settings.port} ({error.strerror}): hãy dừng chương trình đang dùng nó, hoặc chạy `make run PORT=…`.",
+            f"Cannot open port {settings.port} ({error.strerror}): stop the program that uses it, or run `make run PORT=…`.",
+        ) from error
+
+
+async def _up(settings: Settings) -> int:
+    stop = lifecycle.stopping()
+    announce(settings, "up", os.getpid(), address=public_url(settings))
+    supervisor = Supervisor(settings, lambda line: terminal.print(f"[yellow]●[/] {line}", soft_wrap=True))
+    try:
+        if await _unless(stop, _start(settings, supervisor)):
+            terminal.print(welcome(settings), soft_wrap=True)
+            segno.make(public_url(settings)).terminal(out=sys.stdout, compact=True)
+            terminal.print("[dim]Ctrl-C để dừng.[/]")
+            await stop.wait()
+        terminal.print("Đang dừng…")
+    finally:
+        await supervisor.stop()
+        withdraw(settings, "up", os.getpid())
+    terminal.print("Đã dừng.")
+    return 0
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Does the work; False where it was given up because it is time to stop."""
+    doing, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait({doing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if doing.done():
+        await doing
+        return True
+    doing.cancel()
+    await asyncio.gather(doing, return_exceptions=True)
+    return False
+
+
+async def _start(settings: Settings, supervisor: Supervisor) -> None:
+    """Store, first contest, workers, web; returns when all of it is ready."""
+    terminal.print("Đang khởi động…")
+    if settings.store is None:
+        await _start_store(settings, supervisor)
+    await _load_first(settings)
+    hoithi = str(BIN / "hoithi")
+    supervisor.start(*(_program(settings, f"work-{service}", hoithi, "work", service) for service in SERVICES))
+    supervisor.start(_program(settings, "web", hoithi, "serve"))
+    await _until(lambda: _ready(settings))
+
+
+def _program(settings: Settings, name: str, *command: str) -> Program:
+    here = {"HOITHI_PROCESS": name, "HOITHI_PORT": str(settings.port), "HOITHI_DATA_DIR": str(settings.data_dir)}
+    return Program(name=name, command=command, environment=here)
+
+
+async def _start_store(settings: Settings, supervisor: Supervisor) -> None:
+    address = settings.run_dir / "store.url"
+    port = _store_port(address)
+    write_whole(address, f"mongodb://127.0.0.1:{port}")
+    where = ("--host", "127.0.0.1", "--port", str(port), "--storage-path", str(settings.data_dir / "store"))
+    command = (str(BIN / "secantusd-py"), "--standalone", *where, "--log-level", "WARNING")
+    supervisor.start(Program(name="store", command=command))
+    await _until(lambda: _listens(port))
+    client = connect(settings.store_url, "pymongo")
+    await client.admin.command("ping")
+    await client.close()
+
+
+def _store_port(address: Path) -> int:
+    """The port of the last time, so that who still knows it finds the store there; another one where it is taken."""
+    try:
+        return free_port(int(address.read_text().rpartition(":")[2]))
+    except (OSError, ValueError):
+        return free_port()
+
+
+async def _load_first(settings: Settings) -> None:
+    """The example, where nothing has been published yet."""
+    from services.quiz.loading import load
+
+    house = House(settings)
+    try:
+        if not await house.bus.read("contests"):
+            await load(house.runtime("quiz"), EXAMPLE, shifted=True)
+    finally:
+        await house.close()
+
+
+async def _until(done: Callable[[], Awaitable[bool]]) -> None:
+    while not await done():  # noqa: ASYNC110 (another process is waited for)
+        await asyncio.sleep(0.1)
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def _ready(settings: Settings) -> bool:
+    try:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            return (await client.get(f"{local_url(settings)}/readyz", timeout=5)).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def welcome(settings: Settings) -> str:
+    """Where everything is."""
+    here, there = local_url(settings), public_url(settings)
+    rows = {
+        "Trang dự thi": f"{here}/",
+        "Trên điện thoại": f"{there}/",
+        "Bảng theo dõi": f"{there}/board",
+        "Quản trị": admin_link(settings),
+        "Dữ liệu": str(settings.data_dir.resolve()),
+    }
+    return "\n".join(["", "[bold green]Hội Thi đã sẵn sàng.[/]", *(f"  {what:<16} {where}" for what, where in rows.items()), ""])
+
+
+def admin_link(settings: Settings) -> str:
+    """The link that opens the console: whoever has it is an organiser."""
+    try:
+        address = json.loads((settings.run_dir / "up.json").read_text())["address"]
+    except FileNotFoundError:
+        address = public_url(settings)
+    return str(address) + Console(Secrets(settings.data_dir / "secrets")).link
+
+
+def local_url(settings: Settings) -> str:
+    """The pages, seen from this machine."""
+    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104
+    return f"http://{host}:{settings.port}"
+
+
+def public_url(settings: Settings) -> str:
+    """The pages, seen from a phone."""
+    if settings.public_url:
+        return settings.public_url.rstrip("/")
+    if settings.host != "0.0.0.0":  # noqa: S104
+        return local_url(settings)
+    return f"http://{_network_address()}:{settings.port}"
+
+
+def _network_address() -> str:
+    """This machine's address on its network: that from which it would send. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.connect(("10.255.255.255", 1))
+        except OSError:
+            return "127.0.0.1"
+        address: str = s.getsockname()[0]
+        return address

@@ -1,0 +1,27 @@
+"""What each event means for a partition's state, one function an event."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from services.events import AttemptScored, AttemptStarted, AttemptSubmitted
+from services.reporting import domain
+from services.reporting.domain import Id, State
+
+Counted = AttemptStarted | AttemptSubmitted | AttemptScored
+"""The events that reporting counts."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def apply(state: State, event: Counted, contest: str) -> None:
+    """Takes one fact in. `contest` is that of the event's round."""
+    id = Id(contest, event.round, event.participant, event.n)
+    if isinstance(event, AttemptStarted):
+        domain.started(state, id)
+    elif isinstance(event, AttemptSubmitted):
+        domain.submitted(state, id)
+    else:
+        at = (event.time - _EPOCH) // _MICROSECOND
+        domain.scored(state, id, event.unit, event.categories, at, event.verdict, event.revision)

@@ -1,0 +1,64 @@
+"""As much of a database as the workers use, in memory: facts by `_id`, guarded updates, reads by id."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from pymongo.errors import BulkWriteError
+
+Document = dict[str, Any]
+
+
+class MemoryCollection:
+    """Speaks the few calls of a collection that `services/kit/` makes; a call that it lacks fails the test by name."""
+
+    def __init__(self) -> None:
+        self.documents: dict[Any, Document] = {}
+
+    def with_options(self, **_: Any) -> MemoryCollection:
+        return self
+
+    async def insert_many(self, documents: Sequence[Document], ordered: bool = True) -> None:
+        errors = []
+        for index, document in enumerate(documents):
+            if document["_id"] in self.documents:
+                errors.append({"index": index, "code": 11000, "errmsg": "duplicate key"})
+            else:
+                self.documents[document["_id"]] = dict(document)
+        if errors:
+            raise BulkWriteError({"writeErrors": errors})
+
+    async def find_one(self, query: Mapping[str, Any], fields: Any = None) -> Document | None:
+        async for found in self.find(query):
+            return found
+        return None
+
+    async def find(self, query: Mapping[str, Any], fields: Any = None) -> AsyncIterator[Document]:
+        for document in list(self.documents.values()):
+            if _matches(document, query):
+                yield dict(document)
+
+    async def update_one(self, query: Mapping[str, Any], update: Mapping[str, Any], upsert: bool = False) -> Any:
+        async for found in self.find(query):
+            self.documents[found["_id"]] |= update.get("$set", {})
+            return SimpleNamespace(matched_count=1, upserted_id=None)
+        if upsert:
+            id = query["_id"]
+            self.documents[id] = {"_id": id, **update.get("$setOnInsert", {}), **update.get("$set", {})}
+            return SimpleNamespace(matched_count=0, upserted_id=id)
+        return SimpleNamespace(matched_count=0, upserted_id=None)
+
+
+def memory_store() -> Any:
+    """A database whose collections come to be when they are named."""
+    return defaultdict(MemoryCollection)
+
+
+def _matches(document: Document, query: Mapping[str, Any]) -> bool:
+    return all(
+        document.get(field) in wanted["$in"] if isinstance(wanted, Mapping) and "$in" in wanted else document.get(field) == wanted
+        for field, wanted in query.items()
+    )

@@ -1,0 +1,235 @@
+"""The board: partitions added up, rolled up the tree, ranked, told to all who listen."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request, Response
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.events import Category, ContestBook, ContestPublished, RoundPlan, Unit
+from services.kit.clock import ManualClock
+from services.kit.problems import Problem
+from services.kit.store import StoreDown
+from services.reporting.api import Api
+from services.reporting.board import Board, Count
+from services.reporting.domain import HOUR, Id, State, scored, started, view
+from services.reporting.live import Live, Stream
+from services.reporting.store import Views
+
+NOW = datetime(2023, 5, 20, 12, tzinfo=UTC)
+AT = int(NOW.timestamp()) * 1_000_000
+TREE = [("HP", None), ("HP-1", "HP"), ("HP-2", "HP"), ("HP-1-a", "HP-1"), ("HP-1-b", "HP-1"), ("HP-2-a", "HP-2")]
+
+
+def plan(number: int) -> RoundPlan:
+    opens = datetime(2023, 5, 19, 1, tzinfo=UTC) + timedelta(days=7 * (number - 1))
+    return RoundPlan(
+        id=f"hp.tuan-{number}", contest="hp", name=f"Tuần {number}", opens=opens, closes=opens + timedelta(days=7), questions=20,
+        minutes=15, attempts=3, counting="best", ranking=("correct desc",), prediction=None, show_score="at_once",
+        show_key="after_close",
+    )  # fmt: skip
+
+
+def book() -> ContestBook:
+    found = ContestBook()
+    found.apply(
+        ContestPublished(
+            time=NOW, contest="hp", title="Hải Phòng", kind="", owner="", timezone="Asia/Ho_Chi_Minh", documents=(),
+            categories=(Category(id="hoc-sinh", name="Học sinh"), Category(id="giao-vien", name="Giáo viên")),
+            units=tuple(Unit(code=code, parent=parent, name=f"Đơn vị {code}", kind="") for code, parent in TREE),
+            rounds=(plan(1), plan(2)),
+        )
+    )  # fmt: skip
+    return found
+
+
+def vote(state: State, who: str, unit: str, round: int = 1, n: int = 1, category: str = "hoc-sinh", hour: int = 0) -> None:
+    scored(state, Id("hp", f"hp.tuan-{round}", who, n), unit, (category,), AT + hour * HOUR, "valid", 0)
+
+
+def shown(board: Board, *states: State) -> Board:
+    for partition, state in enumerate(states):
+        board.take(partition, view(state))
+    while board.add_up():
+        pass
+    return board
+
+
+def test_rows_are_the_children_with_all_below_them_best_first() -> None:
+    one, two = State(), State()
+    vote(one, "an", "HP-1-a")
+    vote(one, "an", "HP-1-a", n=2)
+    vote(one, "binh", "HP-2-a", category="giao-vien")
+    vote(two, "chi", "HP-1-b")
+    board = shown(Board(book()), one, two)
+    (top,) = board.rows("hp", None)
+    assert (top.unit.code, top.count, top.rank) == ("HP", Count(3, 4), 1)
+    assert [(r.unit.code, r.count, r.rank) for r in board.rows("hp", "HP")] == [
+        ("HP-1", Count(2, 3), 1),
+        ("HP-2", Count(1, 1), 2),
+    ]
+    assert [(r.unit.code, r.rank) for r in board.rows("hp", "HP", "giao-vien")] == [("HP-2", 1), ("HP-1", 2)]
+    assert [r.count for r in board.rows("hp", "HP", round="hp.tuan-2")] == [Count(0, 0), Count(0, 0)]
+    assert {r.rank for r in board.rows("hp", "HP", round="hp.tuan-2")} == {1}
+
+
+def test_who_moves_between_rounds_counts_once_above_and_once_in_each_round() -> None:
+    state = State()
+    vote(state, "an", "HP-1-a", round=1)
+    vote(state, "an", "HP-2-a", round=2, hour=24 * 7)
+    board = shown(Board(book()), state)
+    assert board.table("hp")["HP"] == Count(1, 2)
+    assert board.table("hp")["HP-1"] == Count(0, 1)
+    assert board.table("hp", round="hp.tuan-1")["HP-1"] == Count(1, 1)
+
+
+def test_hours_are_those_of_the_contest() -> None:
+    state = State()
+    started(state, Id("hp", "hp.tuan-1", "an", 1))
+    vote(state, "an", "HP-1-a")
+    vote(state, "an", "HP-1-a", n=2)
+    board = shown(Board(book()), state)
+    (hour,) = board.hours("hp")
+    assert (hour.begin.isoformat(), hour.attempts, hour.newcomers) == ("2023-05-20T19:00:00+07:00", 2, 1)
+    assert board.outcomes("hp") == {"started": 1, "submitted": 0, "valid": 2, "late": 0, "disqualified": 0}
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from([code for code, _ in TREE]), st.integers(1, 2)), max_size=20))
+def test_added_up_bit_by_bit_is_added_up_at_once(votes: list[tuple[int, str, int]]) -> None:
+    states = [State() for _ in range(4)]
+    moving = Board(book())
+    for n, (partition, unit, round) in enumerate(votes):
+        vote(states[partition], f"{partition}-{n % 3}", unit, round, n, hour=n)
+        shown(moving, *states)
+        moving.table("hp")
+    assert moving.table("hp") == shown(Board(book()), *states).table("hp")
+    # A worker that lost its state and counts anew numbers its names in another order.
+    anew = [State() for _ in range(4)]
+    for n, (partition, unit, round) in reversed(list(enumerate(votes))):
+        vote(anew[partition], f"{partition}-{n % 3}", unit, round, n, hour=n)
+    assert shown(moving, *anew).table("hp") == shown(Board(book()), *states).table("hp")
+
+
+class FakeViews:
+    """Views that a test sets."""
+
+    def __init__(self) -> None:
+        self.new: dict[int, bytes] = {}
+        self.reads = 0
+        self.down = False
+
+    async def changed(self) -> dict[int, bytes]:
+        self.reads += 1
+        await asyncio.sleep(0)
+        if self.down:
+            raise StoreDown("away")
+        found, self.new = self.new, {}
+        return found
+
+
+class Rig:
+    """A board with its stream and API, above views that a test sets."""
+
+    def __init__(self) -> None:
+        self.clock, self.views, self.book = ManualClock(NOW), FakeViews(), book()
+        self.board = Board(self.book)
+        self.live = Live(cast("Views", self.views), self.board, self.clock)
+        self.stream = Stream(self.live, self.board, self.book, self.clock)
+        app = FastAPI()
+        app.include_router(Api(self.book, self.board, self.live, self.stream).router)
+
+        @app.exception_handler(Problem)
+        async def on_problem(_: Request, problem: Problem) -> Response:
+            return Response(problem.body("vi"), problem.status)
+
+        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+
+    async def get(self, path: str, **params: str) -> tuple[int, Any]:
+        response = await self.http.get(path, params=params)
+        return response.status_code, response.json()
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+async def test_many_who_ask_at_once_cost_one_read(rig: Rig) -> None:
+    await asyncio.gather(*(rig.live.fresh() for _ in range(50)))
+    await rig.live.fresh()
+    assert rig.views.reads == 1
+    rig.clock.advance(timedelta(seconds=1))
+    await rig.live.fresh()
+    assert rig.views.reads == 2
+
+
+async def test_while_the_store_is_away_the_last_figures_stand_with_their_time(rig: Rig) -> None:
+    first = await rig.live.fresh()
+    rig.clock.advance(timedelta(seconds=5))
+    rig.views.down = True
+    assert await rig.live.fresh() == first
+
+
+async def test_the_api_names_what_it_does_not_know(rig: Rig) -> None:
+    for params, status, field in [
+        ({"contest": "x"}, 404, "contest"),
+        ({"contest": "hp", "parent": "x"}, 422, "parent"),
+        ({"contest": "hp", "category": "x"}, 422, "category"),
+        ({"contest": "hp", "round": "x"}, 422, "round"),
+    ]:
+        answer = await rig.get("/api/v1/turnout", **params)
+        assert (answer[0], answer[1]["errors"][0]["field"]) == (status, field)
+
+
+async def test_the_api_gives_the_children_and_no_rate_without_a_headcount(rig: Rig) -> None:
+    state = State()
+    vote(state, "an", "HP-1-a")
+    rig.views.new = {3: view(state)}
+    status, answer = await rig.get("/api/v1/turnout", contest="hp", parent="HP")
+    assert status == 200
+    assert answer["as_of"] == "2023-05-20T12:00:00Z"
+    assert answer["rows"][0] == {
+        "unit": "HP-1", "name": "Đơn vị HP-1", "headcount": None, "people": 1, "attempts": 1, "rate": None, "rank": 1,
+    }  # fmt: skip
+    status, answer = await rig.get("/api/v1/turnout/hours", contest="hp", round="hp.tuan-1")
+    assert answer["hours"] == [{"hour": "2023-05-20T19:00:00+07:00", "attempts": 1, "newcomers": 1}]
+
+
+async def events(stream: AsyncIterator[bytes]) -> AsyncIterator[tuple[str, Any]]:
+    async for text in stream:
+        for part in text.decode().strip().split("\n\n"):
+            head, body = part.split("\n")
+            yield head.removeprefix("event: "), json.loads(body.removeprefix("data: "))
+
+
+async def test_a_listener_gets_the_whole_state_then_what_changes_then_the_end(rig: Rig) -> None:
+    stopped, state = asyncio.Event(), State()
+    vote(state, "an", "HP-1-a")
+    rig.views.new = {0: view(state)}
+    task = asyncio.create_task(rig.stream.run(stopped.is_set))
+    heard = events(rig.stream.listen("hp"))
+    async with asyncio.timeout(10):
+        kind, whole = await anext(heard)
+        assert (kind, whole["whole"], whole["totals"]) == ("turnout", True, {"people": 1, "attempts": 1})
+        assert [(await anext(heard))[1]["state"] for _ in range(2)] == ["open", "upcoming"]
+        vote(state, "binh", "HP-2-a")
+        rig.views.new = {0: view(state)}
+        rig.clock.advance(timedelta(seconds=20))
+        found = dict([await anext(heard), await anext(heard)])
+        assert found["heartbeat"]
+        assert {row["unit"]: row["people"] for row in found["turnout"]["rows"]} == {"HP": 2, "HP-2": 1, "HP-2-a": 1}
+        rig.clock.advance(timedelta(days=7))
+        assert [(await anext(heard))[1]["state"] for _ in range(2)] == ["closed", "open"]
+        stopped.set()
+        assert [kind async for kind, _ in heard if kind != "heartbeat"] == []
+        await task
+    with pytest.raises(Problem):
+        rig.stream.admit()
