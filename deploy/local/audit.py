@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from deploy.local.wiring import House
@@ -16,6 +16,8 @@ from services.quiz import audit as quiz
 from services.quiz.domain import parse_attempt_id
 from services.reporting import audit as reporting
 from services.scoring import audit as scoring
+
+STAGES = ("receipted", "submitted", "judged", "valid", "counted")
 
 
 @dataclass

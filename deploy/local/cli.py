@@ -50,7 +50,7 @@ def main() -> None:
             raise
         _fail("Hệ thống chưa chạy: hãy khởi động bằng `make run`.\nThe system is not running: start it with `make run`.")
     except Problem as problem:
-        _fail(str(problem))
+        _fail(problem.document("vi")["detail"])
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         _fail(f"Cấu hình không hợp lệ ({faults}).\nThe settings are not valid ({faults}).")
@@ -97,9 +97,14 @@ def work(service: Service) -> int:
 
 @contest.command(help="Nạp một cuộc thi từ thư mục có contest.yaml, questions.csv, units.csv.")
 def load(directory: Path) -> int:
+    from services.quiz.contest_files import ContestErrors
     from services.quiz.loading import load as run
 
-    id = _in_house(Settings(), lambda house: run(house.runtime("quiz"), directory))
+    try:
+        id = _in_house(Settings(), lambda house: run(house.runtime("quiz"), directory))
+    except ContestErrors as errors:
+        print(errors, file=sys.stderr)
+        return 1
     terminal.print(f"Đã nạp cuộc thi {id}.")
     return 0
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,6 @@ from deploy.local.wiring import SERVICES, House
 from services.kit import lifecycle
 from services.kit.security import Secrets
 from services.kit.settings import Settings
-from services.kit.store import connect
 from services.kit.web import Console
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "hai-phong-2023"
@@ -74,13 +75,23 @@ def check_machine(settings: Settings) -> None:
 
 
 def _port(settings: Settings) -> int:
-    try:
-        return free_port(settings.port, settings.host)
-    except OSError as error:
-        raise Refusal(
-            f"Không mở được cổng {settings.port} ({error.strerror}): hãy dừng chương trình đang dùng nó, hoặc chạy `make run PORT=…`.",
-            f"Cannot open port {settings.port} ({error.strerror}): stop the program that uses it, or run `make run PORT=…`.",
-        ) from error
+    # What a killed predecessor left behind ends by itself, and takes a moment.
+    tries = 50 if (settings.run_dir / "web.json").exists() else 1
+    while True:
+        try:
+            return free_port(settings.port, settings.host)
+        except OSError as error:
+            tries -= 1
+            if not tries:
+                raise _taken(settings, error) from error
+            time.sleep(0.1)
+
+
+def _taken(settings: Settings, error: OSError) -> Refusal:
+    return Refusal(
+        f"Không mở được cổng {settings.port} ({error.strerror}): hãy dừng chương trình đang dùng nó, hoặc đặt PORT khác.",
+        f"Cannot open port {settings.port} ({error.strerror}): stop the program that uses it, or set another PORT.",
+    )
 
 
 async def _up(settings: Settings) -> int:
@@ -90,7 +101,7 @@ async def _up(settings: Settings) -> int:
     try:
         if await _unless(stop, _start(settings, supervisor)):
             terminal.print(welcome(settings), soft_wrap=True)
-            segno.make(public_url(settings)).terminal(out=sys.stdout, compact=True)
+            terminal.print(qr(public_url(settings)), style="bright_white on black")
             terminal.print("[dim]Ctrl-C để dừng.[/]")
             await stop.wait()
         terminal.print("Đang dừng…")
@@ -114,13 +125,14 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
 
 
 async def _start(settings: Settings, supervisor: Supervisor) -> None:
-    """Store, first contest, workers, web; returns when all of it is ready."""
+    """Store and workers, the first contest, web; returns when all of it is ready."""
     terminal.print("Đang khởi động…")
-    if settings.store is None:
-        await _start_store(settings, supervisor)
-    await _load_first(settings)
+    port = _store_port(settings.run_dir / "store.url") if settings.store is None else None
+    if port:
+        supervisor.start(_store(settings, port))
     hoithi = str(BIN / "hoithi")
     supervisor.start(*(_program(settings, f"work-{service}", hoithi, "work", service) for service in SERVICES))
+    await _load_first(settings, port)
     supervisor.start(_program(settings, "web", hoithi, "serve"))
     await _until(lambda: _ready(settings))
 
@@ -130,17 +142,10 @@ def _program(settings: Settings, name: str, *command: str) -> Program:
     return Program(name=name, command=command, environment=here)
 
 
-async def _start_store(settings: Settings, supervisor: Supervisor) -> None:
-    address = settings.run_dir / "store.url"
-    port = _store_port(address)
-    write_whole(address, f"mongodb://127.0.0.1:{port}")
+def _store(settings: Settings, port: int) -> Program:
+    write_whole(settings.run_dir / "store.url", f"mongodb://127.0.0.1:{port}")
     where = ("--host", "127.0.0.1", "--port", str(port), "--storage-path", str(settings.data_dir / "store"))
-    command = (str(BIN / "secantusd-py"), "--standalone", *where, "--log-level", "WARNING")
-    supervisor.start(Program(name="store", command=command))
-    await _until(lambda: _listens(port))
-    client = connect(settings.store_url, "pymongo")
-    await client.admin.command("ping")
-    await client.close()
+    return Program(name="store", command=(str(BIN / "secantusd-py"), "--standalone", *where, "--log-level", "WARNING"))
 
 
 def _store_port(address: Path) -> int:
@@ -151,13 +156,15 @@ def _store_port(address: Path) -> int:
         return free_port()
 
 
-async def _load_first(settings: Settings) -> None:
-    """The example, where nothing has been published yet."""
+async def _load_first(settings: Settings, port: int | None) -> None:
+    """The example, where nothing has been published yet; before the web opens, so that it opens with it."""
     from services.quiz.loading import load
 
     house = House(settings)
     try:
         if not await house.bus.read("contests"):
+            if port:
+                await _until(lambda: _listens(port))
             await load(house.runtime("quiz"), EXAMPLE, shifted=True)
     finally:
         await house.close()
@@ -196,6 +203,13 @@ def welcome(settings: Settings) -> str:
         "Dữ liệu": str(settings.data_dir.resolve()),
     }
     return "\n".join(["", "[bold green]Hội Thi đã sẵn sàng.[/]", *(f"  {what:<16} {where}" for what, where in rows.items()), ""])
+
+
+def qr(url: str) -> str:
+    """A QR code of half blocks, light on dark."""
+    out = io.StringIO()
+    segno.make(url).terminal(out=out, compact=True)
+    return out.getvalue()
 
 
 def admin_link(settings: Settings) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from importlib import import_module
-from typing import cast
+from typing import Any, cast
 
 from services.events import TOPICS, encode
 from services.kit.bus import Bus, TopicSpec
@@ -70,7 +70,7 @@ class House:
     async def close(self) -> None:
         """Commits what waits and lets go. Tasks are to be stopped before."""
         await self._log.close()
-        closed: Awaitable[None] = self._client.close()
+        closed: Any = self._client.close()
         await settled(closed)
 
 

@@ -18,10 +18,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from typing import Protocol
+
+import msgspec
 
 
 class Transient(Exception):
@@ -61,18 +63,16 @@ class Subscription:
     topics: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """A record to publish. `headers` holds the CloudEvents attributes (`ce_type`, …) as Kafka's binary mode names them."""
 
     topic: str
     key: str
     value: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """A record as read. Offsets of a partition grow, with gaps. `timestamp` is milliseconds since the epoch, at append."""
 
     topic: str

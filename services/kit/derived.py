@@ -29,6 +29,9 @@ S = TypeVar("S")
 
 log = structlog.get_logger(__name__)
 
+TOUCHED = "(touched)"
+"""Stands among the offsets of a partition whose state has changed by itself, and counts how often: the guard sees those changes too."""
+
 
 @dataclass(slots=True)
 class Owned(Generic[S]):
@@ -74,7 +77,7 @@ class Derived(Generic[S]):
             owned.view_at = dict(view["offsets"]) if view else None
             self.owned[p] = owned
             self.fenced.discard(p)
-            start |= {(topic, p): offset for topic, offset in owned.offsets.items()}
+            start |= {(topic, p): offset for topic, offset in owned.offsets.items() if topic != TOUCHED}
         return start
 
     def drop(self, partitions: Partitions[int]) -> None:
@@ -91,6 +94,11 @@ class Derived(Generic[S]):
             return None
         owned.offsets[record.topic] = record.offset + 1
         return owned.state
+
+    def touch(self, partition: int) -> None:
+        """Says that a state was changed by something else than a record (a round's new plan), so that it will be written."""
+        offsets = self.owned[partition].offsets
+        offsets[TOUCHED] = offsets.get(TOUCHED, 0) + 1
 
     async def write_views(self) -> None:
         """Writes the views of all partitions that have changed. Raises StoreDown."""

@@ -5,110 +5,31 @@ from __future__ import annotations
 
 import csv
 import io
-import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
-import yaml
 
 from services.events import Category, ContestPublished, Document, RoundPlan, Unit
+from services.quiz.contest_faults import ContestError, ContestErrors, Faults
+from services.quiz.contest_yaml import CONTEST, Contest, PaperPlan, Round, Settings
 from services.quiz.domain import LETTERS, REST, Question
 
-CONTEST, QUESTIONS, UNITS = "contest.yaml", "questions.csv", "units.csv"
+__all__ = ["ContestError", "ContestErrors", "ContestFiles", "read_contest", "shift"]
 
-Rank = Literal["correct desc", "prediction_gap asc", "elapsed asc", "received_at asc"]
-Id = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=60)]
-Count = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+QUESTIONS, UNITS = "questions.csv", "units.csv"
+OPTIONS = LETTERS.lower()
 
+_END = "\0"
+"""A line behind the last. A quote that was never closed swallows it, and so is found out."""
 
-@dataclass(frozen=True)
-class ContestError:
-    """One fault. `row` counts the file's lines from 1; `column` is a column's name, or the path of a setting."""
-
-    file: str
-    row: int | None
-    column: str | None
-    message: str
-
-    def __str__(self) -> str:
-        place = [self.file, f"dòng {self.row}" if self.row else "", f"cột {self.column}" if self.column else ""]
-        return f"{', '.join(filter(None, place))}: {self.message}"
-
-
-class ContestErrors(Exception):
-    """All faults of a contest directory."""
-
-    def __init__(self, errors: list[ContestError]) -> None:
-        super().__init__("\n".join(map(str, errors)))
-        self.errors = errors
-
-
-class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class _Consent(_Strict, frozen=True, kw_only=True):
-    version: str
-    text: str
-
-
-class _Paper(_Strict, frozen=True, kw_only=True):
-    questions: Count
-    minutes: Annotated[int, msgspec.Meta(ge=1, le=600)]
-    codes: Annotated[int, msgspec.Meta(ge=1, le=999)]
-    blueprint: dict[str, Count]
-    prediction: str | None = None
-
-
-class _Show(_Strict, frozen=True, kw_only=True):
-    score: Literal["at_once", "after_close"]
-    key: Literal["after_close"] = "after_close"
-    perfect_count: Literal["after_close"] = "after_close"
-
-
-class _Round(_Strict, frozen=True, kw_only=True):
-    id: Id
-    name: str
-    opens: str
-    closes: str
-
-
-class _Prize(_Strict, frozen=True, kw_only=True):
-    name: str
-    count: Count
-    by: Literal["rate", "people"] | None = None
-
-
-class _Prizes(_Strict, frozen=True, kw_only=True):
-    round: list[_Prize] = []
-    overall: list[_Prize] = []
-    unit: list[_Prize] = []
-
-
-class _Contest(_Strict, frozen=True, kw_only=True):
-    """`contest.yaml` as an organiser writes it."""
-
-    id: Id
-    title: str
-    kind: str
-    owner: str
-    timezone: str
-    documents: list[Document] = []
-    categories: Annotated[list[Category], msgspec.Meta(min_length=1)]
-    consent: _Consent
-    paper: _Paper
-    attempts_per_round: Annotated[int, msgspec.Meta(ge=1, le=100)]
-    counting: Literal["best", "first", "last"]
-    ranking: Annotated[list[Rank], msgspec.Meta(min_length=1)]
-    show: _Show
-    rounds: Annotated[list[_Round], msgspec.Meta(min_length=1)]
-    prizes: _Prizes = msgspec.field(default_factory=_Prizes)
+Window = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,17 +70,18 @@ class ContestFiles:
 
 def read_contest(directory: Path) -> ContestFiles:
     """Reads a contest directory. Raises ContestErrors."""
-    faults = _Faults()
+    faults = Faults()
     texts = {name: faults.text(directory / name) for name in (CONTEST, QUESTIONS, UNITS)}
-    contest = _read_yaml(texts[CONTEST], faults)
+    settings = Settings(texts[CONTEST], faults)
     questions = tuple(_read_questions(texts[QUESTIONS], faults))
     units = tuple(_read_units(texts[UNITS], faults))
-    zone = _zone(contest, faults)
-    rounds = _plans(contest, zone, faults) if contest else []
-    if contest is not None:
-        _check_contest(contest, rounds, questions, faults)
-    if faults.found or contest is None:
+    windows = _windows(settings)
+    _check_settings(settings)
+    if questions and isinstance(paper := settings.get("paper"), PaperPlan):
+        _check_blueprint(paper, questions, settings)
+    if faults.found:
         raise ContestErrors(faults.found)
+    contest = settings.whole()
     digest = blake2b("\0".join(text or "" for text in texts.values()).encode(), digest_size=16).hexdigest()
     return ContestFiles(
         id=contest.id,
@@ -170,7 +92,7 @@ def read_contest(directory: Path) -> ContestFiles:
         documents=tuple(contest.documents),
         categories=tuple(contest.categories),
         units=units,
-        rounds=tuple(rounds),
+        rounds=tuple(_plan(contest, round, *windows[round.id]) for round in contest.rounds),
         questions=questions,
         blueprint=contest.paper.blueprint,
         codes=contest.paper.codes,
@@ -187,186 +109,207 @@ def shift(files: ContestFiles, now: datetime) -> ContestFiles:
     return replace(files, rounds=tuple(moved))
 
 
-class _Faults:
-    """Collects faults, and reads files so that an unreadable one is a fault and no crash."""
-
-    def __init__(self) -> None:
-        self.found: list[ContestError] = []
-
-    def add(self, file: str, row: int | None, column: str | None, message: str) -> None:
-        self.found.append(ContestError(file, row, column, message))
-
-    def text(self, path: Path) -> str | None:
-        """A file's text with composed accents and without a byte-order mark."""
-        try:
-            return unicodedata.normalize("NFC", path.read_bytes().decode("utf-8-sig"))
-        except FileNotFoundError:
-            self.add(path.name, None, None, "Không có tệp này.")
-        except UnicodeDecodeError as error:
-            row = error.object[: error.start].count(b"\n") + 1
-            self.add(path.name, row, None, "Không phải UTF-8. Hãy lưu lại tệp với bảng mã UTF-8.")
-        return None
-
-
-def _read_yaml(text: str | None, faults: _Faults) -> _Contest | None:
-    if text is None:
-        return None
-    try:
-        return msgspec.convert(yaml.load(text, Loader=yaml.BaseLoader), _Contest, strict=False)  # noqa: S506 (strings only)
-    except yaml.MarkedYAMLError as error:
-        faults.add(CONTEST, error.problem_mark.line + 1 if error.problem_mark else None, None, "Không đọc được YAML.")
-    except msgspec.ValidationError as error:
-        what, _, path = str(error).partition(" - at `$.")
-        faults.add(CONTEST, None, path.rstrip("`") or None, f"Giá trị không hợp lệ ({what}).")
-    return None
-
-
-def _rows(name: str, text: str | None, needed: tuple[str, ...], faults: _Faults) -> Iterator[tuple[int, dict[str, str]]]:
+def _rows(name: str, text: str | None, needed: tuple[str, ...], faults: Faults) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a CSV with the line each begins at; columns may be separated by commas or semicolons."""
     if text is None:
         return
-    head = text.split("\n", 1)[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=";" if head.count(";") > head.count(",") else ",")
-    columns = [column.strip().lower() for column in next(reader, [])]
+    head = next((line for line in text.splitlines() if line.strip()), "")
+    lines = chain(io.StringIO(text, newline=""), [_END])
+    reader = csv.reader(lines, delimiter=";" if head.count(";") > head.count(",") else ",")
+    columns: list[str] = []
+    while True:
+        row = reader.line_num + 1
+        try:
+            cells = [cell.strip() for cell in next(reader)]
+        except csv.Error:
+            faults.add(name, row, None, "Không đọc được dòng này.")
+            continue
+        if cells == [_END]:
+            break
+        if cells and cells[-1].endswith(_END):
+            faults.add(name, row, None, "Dấu ngoặc kép mở ở dòng này không được đóng.")
+            break
+        if not any(cells):
+            continue
+        if not columns:
+            columns = [cell.lower() for cell in cells]
+            if not _check_columns(name, row, columns, needed, faults):
+                return
+        elif len(cells) != len(columns):
+            faults.add(name, row, None, "Có {found} ô, cần {wanted}.", found=len(cells), wanted=len(columns))
+        else:
+            yield row, dict(zip(columns, cells, strict=True))
+    if not columns:
+        faults.add(name, None, None, "Tệp trống.")
+
+
+def _check_columns(name: str, row: int, columns: list[str], needed: tuple[str, ...], faults: Faults) -> bool:
+    """Whether the head of a CSV has each column that is needed, and none twice."""
     missing = [column for column in needed if column not in columns]
+    twice = [column for column, count in Counter(filter(None, columns)).items() if count > 1]
     for column in missing:
-        faults.add(name, 1, column, "Thiếu cột này.")
-    line = reader.line_num
-    for cells in reader:
-        row, line = line + 1, reader.line_num
-        if not missing and any(cell.strip() for cell in cells):
-            if len(cells) != len(columns):
-                faults.add(name, row, None, f"Có {len(cells)} ô, cần {len(columns)}.")
-            else:
-                yield row, {column: cell.strip() for column, cell in zip(columns, cells, strict=True)}
+        faults.add(name, row, column, "Thiếu cột này.")
+    for column in twice:
+        faults.add(name, row, column, "Cột này có hai lần.")
+    return not missing and not twice
 
 
-def _read_questions(text: str | None, faults: _Faults) -> Iterator[Question]:
+def _check_filled(name: str, row: int, cells: Mapping[str, str], columns: tuple[str, ...], faults: Faults) -> None:
+    for column in columns:
+        if not cells[column]:
+            faults.add(name, row, column, "Để trống.")
+
+
+def _read_questions(text: str | None, faults: Faults) -> Iterator[Question]:
+    """The bank. A question with a fault is in it too, so that its topic is not found too small besides."""
     ids: dict[str, int] = {}
     for row, cells in _rows(QUESTIONS, text, ("id", "topic", "text", "a", "b", "answer"), faults):
-        before = len(faults.found)
-        for column in ("id", "topic", "text"):
-            if not cells[column]:
-                faults.add(QUESTIONS, row, column, "Để trống.")
-        if (other := ids.setdefault(cells["id"], row)) != row:
-            faults.add(QUESTIONS, row, "id", f"Mã {cells['id']} đã có ở dòng {other}.")
+        _check_filled(QUESTIONS, row, cells, ("id", "topic", "text", "answer"), faults)
+        if cells["id"] and (other := ids.setdefault(cells["id"], row)) != row:
+            faults.add(QUESTIONS, row, "id", "Mã {id} đã có ở dòng {row}.", id=cells["id"], row=other)
         options, letters = _options(row, cells, faults)
         right = _right(row, cells["answer"], letters, faults)
-        if len(faults.found) == before:
-            yield Question(cells["id"], cells["topic"], cells["text"], options, right, cells.get("source", ""))
+        yield Question(cells["id"], cells["topic"], cells["text"], options, right, cells.get("source", ""))
+    if text is not None and not ids and not any(fault.file == QUESTIONS for fault in faults.found):
+        faults.add(QUESTIONS, None, None, "Không có câu hỏi nào.")
 
 
-def _options(row: int, cells: Mapping[str, str], faults: _Faults) -> tuple[tuple[str, ...], str]:
+def _options(row: int, cells: Mapping[str, str], faults: Faults) -> tuple[tuple[str, ...], str]:
     """The options that are filled in, and their letters in lower case."""
-    letters = "".join(letter for letter in LETTERS.lower() if cells.get(letter))
+    letters = "".join(letter for letter in OPTIONS if cells.get(letter))
     options = tuple(cells[letter] for letter in letters)
+    gap = next((letter for letter in OPTIONS if letter not in letters), "")
     if len(options) < 2:
-        faults.add(QUESTIONS, row, "b" if cells.get("a") else "a", "Cần ít nhất hai phương án.")
-    elif not LETTERS.lower().startswith(letters):
-        faults.add(QUESTIONS, row, _first_gap(letters), "Phương án bị bỏ trống ở giữa.")
+        faults.add(QUESTIONS, row, gap, "Cần ít nhất hai phương án.")
+    elif not OPTIONS.startswith(letters):
+        faults.add(QUESTIONS, row, gap, "Phương án bị bỏ trống ở giữa.")
     for place, option in enumerate(options):
         if option in options[:place]:
-            faults.add(QUESTIONS, row, letters[place], "Phương án này trùng với một phương án trước.")
+            first = letters[options.index(option)]
+            faults.add(QUESTIONS, row, letters[place], "Phương án này trùng với phương án {letter}.", letter=first)
     return options, letters
 
 
-def _first_gap(letters: str) -> str:
-    return next(letter for letter in LETTERS.lower() if letter not in letters)
-
-
-def _right(row: int, answer: str, letters: str, faults: _Faults) -> frozenset[int]:
+def _right(row: int, answer: str, letters: str, faults: Faults) -> frozenset[int]:
     """The positions of the right options: `b`, `ac` or `a,c`."""
     named = [letter for letter in answer.lower() if letter not in " ,;"]
-    if not named:
-        faults.add(QUESTIONS, row, "answer", "Để trống.")
-    for letter in named:
+    for letter in dict.fromkeys(named):
         if letter not in letters:
-            faults.add(QUESTIONS, row, "answer", f"Không có phương án {letter}.")
-    if len(set(named)) == len(letters) and len(letters) > 1:
+            faults.add(QUESTIONS, row, "answer", "Không có phương án {letter}.", letter=letter)
+        if named.count(letter) > 1:
+            faults.add(QUESTIONS, row, "answer", "Đáp án nêu {letter} hai lần.", letter=letter)
+    if len(letters) > 1 and set(named) == set(letters):
         faults.add(QUESTIONS, row, "answer", "Mọi phương án đều đúng thì không còn gì để chọn.")
     return frozenset(letters.index(letter) for letter in named if letter in letters)
 
 
-def _read_units(text: str | None, faults: _Faults) -> list[Unit]:
+def _read_units(text: str | None, faults: Faults) -> list[Unit]:
     units: dict[str, Unit] = {}
     rows: dict[str, int] = {}
     for row, cells in _rows(UNITS, text, ("code", "parent", "name", "kind"), faults):
-        for column in ("code", "name", "kind"):
-            if not cells[column]:
-                faults.add(UNITS, row, column, "Để trống.")
-        if cells["code"] in units:
-            faults.add(UNITS, row, "code", f"Mã {cells['code']} đã có ở dòng {rows[cells['code']]}.")
-            continue
-        rows[cells["code"]] = row
-        units[cells["code"]] = Unit(code=cells["code"], parent=cells["parent"] or None, name=cells["name"], kind=cells["kind"])
-    if text is not None and not units:
+        _check_filled(UNITS, row, cells, ("code", "name", "kind"), faults)
+        code = cells["code"]
+        if code in units:
+            faults.add(UNITS, row, "code", "Mã {id} đã có ở dòng {row}.", id=code, row=rows[code])
+        elif code:
+            rows[code] = row
+            units[code] = Unit(code=code, parent=cells["parent"] or None, name=cells["name"], kind=cells["kind"])
+    if text is not None and not units and not any(fault.file == UNITS for fault in faults.found):
         faults.add(UNITS, None, None, "Không có đơn vị nào.")
     return _parents_first(units, rows, faults)
 
 
-def _parents_first(units: dict[str, Unit], rows: Mapping[str, int], faults: _Faults) -> list[Unit]:
-    """The units, each behind the one above it; what has no way to the top is a fault."""
+def _parents_first(units: dict[str, Unit], rows: Mapping[str, int], faults: Faults) -> list[Unit]:
+    """The units, each behind the one above it. An unknown parent is a fault, and a cycle; what hangs below such a unit is none."""
     placed: dict[str, Unit] = {}
     left = dict(units)
     while ready := [unit for unit in left.values() if unit.parent is None or unit.parent in placed]:
         for unit in ready:
             placed[unit.code] = left.pop(unit.code)
     for unit in left.values():
-        known = unit.parent in units
-        message = "Đơn vị nằm trong một vòng lặp cấp trên." if known else f"Không có đơn vị cấp trên {unit.parent}."
-        faults.add(UNITS, rows[unit.code], "parent", message)
+        if unit.parent not in units:
+            faults.add(UNITS, rows[unit.code], "parent", "Không có đơn vị cấp trên {parent}.", parent=unit.parent)
+        elif _above_itself(unit, left):
+            faults.add(UNITS, rows[unit.code], "parent", "Đơn vị nằm trong một vòng lặp cấp trên.")
     return list(placed.values())
 
 
-def _zone(contest: _Contest | None, faults: _Faults) -> ZoneInfo:
+def _above_itself(unit: Unit, units: Mapping[str, Unit]) -> bool:
+    seen: set[str] = set()
+    at = units.get(unit.parent or "")
+    while at is not None and at.code not in seen and at.code != unit.code:
+        seen.add(at.code)
+        at = units.get(at.parent or "")
+    return at is not None and at.code == unit.code
+
+
+def _zone(settings: Settings) -> ZoneInfo:
+    """The contest's timezone; UTC where there is none, so that its rounds can be compared all the same."""
     try:
-        return ZoneInfo(contest.timezone if contest else "UTC")
-    except (ZoneInfoNotFoundError, ValueError):
-        faults.add(CONTEST, None, "timezone", "Không có múi giờ này.")
+        return ZoneInfo(settings.get("timezone") or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: "Asia" is a directory
+        settings.fault("timezone", "Không có múi giờ này, ví dụ Asia/Ho_Chi_Minh.")
         return ZoneInfo("UTC")
 
 
-def _check_contest(contest: _Contest, rounds: list[RoundPlan], questions: tuple[Question, ...], faults: _Faults) -> None:
-    for column, ids in (("rounds", [r.id for r in contest.rounds]), ("categories", [c.id for c in contest.categories])):
-        for place, id in enumerate(ids):
-            if id in ids[:place]:
-                faults.add(CONTEST, None, f"{column}[{place}].id", f"Mã {id} bị trùng.")
-    for place, round in enumerate(rounds):
-        if round.closes <= round.opens:
-            faults.add(CONTEST, None, f"rounds[{place}].closes", "Vòng thi đóng trước khi mở.")
-        if place and round.opens < rounds[place - 1].closes:
-            faults.add(CONTEST, None, f"rounds[{place}].opens", "Vòng thi mở khi vòng trước chưa đóng.")
-    _check_blueprint(contest.paper, questions, faults)
+def _windows(settings: Settings) -> dict[str, Window]:
+    """When each round opens and closes, in UTC, by the round's id. Rounds that overlap are a fault, whatever order they are in."""
+    zone = _zone(settings)
+    windows: dict[str, Window] = {}
+    placed: list[tuple[Window, str, Round]] = []
+    for path, round in settings.items("rounds"):
+        times = [_utc(settings, f"{path}.{column}", text, zone) for column, text in _times(round)]
+        if (opens := times[0]) is None or (closes := times[1]) is None:
+            continue
+        if closes <= opens:
+            settings.fault(f"{path}.closes", "Vòng thi đóng trước khi mở.")
+            continue
+        windows[round.id] = opens, closes
+        placed.append(((opens, closes), path, round))
+    placed.sort(key=lambda one: one[0])
+    for (before, _, earlier), ((opens, _), path, _) in zip(placed, placed[1:], strict=False):
+        if opens < before[1]:
+            settings.fault(f"{path}.opens", "Vòng thi mở khi vòng {other} chưa đóng.", other=earlier.id)
+    return windows
 
 
-def _check_blueprint(paper: _Paper, questions: tuple[Question, ...], faults: _Faults) -> None:
-    if sum(paper.blueprint.values()) != paper.questions:
-        total = sum(paper.blueprint.values())
-        faults.add(CONTEST, None, "paper.blueprint", f"Cộng lại được {total} câu, cần {paper.questions}.")
+def _times(round: Round) -> tuple[tuple[str, str], tuple[str, str]]:
+    return ("opens", round.opens), ("closes", round.closes)
+
+
+def _utc(settings: Settings, path: str, text: str, zone: ZoneInfo) -> datetime | None:
+    """A time as the organiser's clock shows it, in UTC."""
+    try:
+        local = datetime.fromisoformat(text)
+        return (local if local.tzinfo else local.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        settings.fault(path, "Không phải ngày giờ, ví dụ 2023-05-19T08:00.")
+        return None
+
+
+def _check_settings(settings: Settings) -> None:
+    for name in ("rounds", "categories"):
+        ids: set[str] = set()
+        for path, item in settings.items(name):
+            if item.id in ids:
+                settings.fault(f"{path}.id", "Mã {id} bị trùng.", id=item.id)
+            ids.add(item.id)
+    for path, category in settings.items("categories"):
+        if category.target is not None and not 0 < category.target <= 100:
+            settings.fault(f"{path}.target", "Chỉ tiêu phải trên 0 và không quá 100 (%).")
+
+
+def _check_blueprint(paper: PaperPlan, questions: tuple[Question, ...], settings: Settings) -> None:
+    total = sum(paper.blueprint.values())
+    if total != paper.questions:
+        settings.fault("paper.blueprint", "Cộng lại được {found} câu, cần {wanted}.", found=total, wanted=paper.questions)
     for topic, count in paper.blueprint.items():
         there = sum(q.topic not in paper.blueprint if topic == REST else q.topic == topic for q in questions)
         if there < count:
-            faults.add(CONTEST, None, f"paper.blueprint.{topic}", f"Cần {count} câu, ngân hàng có {there}.")
+            settings.fault(f"paper.blueprint.{topic}", "Cần {wanted} câu, ngân hàng có {found}.", wanted=count, found=there)
 
 
-def _plans(contest: _Contest, zone: ZoneInfo, faults: _Faults) -> list[RoundPlan]:
-    """The rounds with their times, as the organiser's clock shows them, in UTC."""
-    plans = []
-    for place, round in enumerate(contest.rounds):
-        times = []
-        for column, text in (("opens", round.opens), ("closes", round.closes)):
-            try:
-                local = datetime.fromisoformat(text)
-            except ValueError:
-                faults.add(CONTEST, None, f"rounds[{place}].{column}", "Không phải ngày giờ, ví dụ 2023-05-19T08:00.")
-            else:
-                times.append((local if local.tzinfo else local.replace(tzinfo=zone)).astimezone(UTC))
-        if len(times) == 2:
-            plans.append(_plan(contest, round, *times))
-    return plans
-
-
-def _plan(contest: _Contest, round: _Round, opens: datetime, closes: datetime) -> RoundPlan:
+def _plan(contest: Contest, round: Round, opens: datetime, closes: datetime) -> RoundPlan:
     return RoundPlan(
         id=f"{contest.id}.{round.id}",
         contest=contest.id,

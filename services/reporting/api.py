@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -119,16 +118,14 @@ class Api:
         `{round, name, state}`, first of every round, then of those whose state changes. `heartbeat` every 15 seconds."""
         select(self._book, contest)
         self._stream.admit()
-        return EventStream(self._stream.listen(contest))
+        # Proxies are asked not to gather it.
+        return EventStream(self._stream.listen(contest), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
 
 class EventStream(StreamingResponse):
-    """An answer that goes on. Proxies are asked not to gather it."""
+    """An answer that goes on."""
 
     media_type = "text/event-stream"
-
-    def __init__(self, content: AsyncIterator[bytes]) -> None:
-        super().__init__(content, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
 
 def _hour_row(hour: Hour) -> HourRow:

@@ -6,7 +6,7 @@ question is a look-up. Nothing here waits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, TypeVar
@@ -60,18 +60,18 @@ class Sums:
     newcomers: dict[int, int] = field(default_factory=dict)
     outcomes: dict[str, int] = field(default_factory=dict)
 
-    def add(self, figures: Figures, names: list[str]) -> None:
-        """Adds the figures of a partition, whose numbers stand for `names`."""
+    def add(self, figures: Figures, names: list[str]) -> Iterator[None]:
+        """Adds the figures of a partition, whose numbers stand for `names`, in slices of a millisecond or so."""
         for mine, theirs in ((self.people, figures.people), (self.attempts, figures.attempts)):
             for category, units in theirs.items():
-                _add(mine.setdefault(names[category], {}), {names[unit]: count for unit, count in units.items()})
-        self.add_attempts(figures.hours, figures.outcomes)
+                total = mine.setdefault(names[category], {})
+                for unit, count in units.items():
+                    name = names[unit]
+                    total[name] = total.get(name, 0) + count
+                yield
+        _add(self.hours, figures.hours)
         _add(self.newcomers, figures.newcomers)
-
-    def add_attempts(self, hours: Mapping[int, int], outcomes: Mapping[str, int]) -> None:
-        """Adds what counts attempts by hour and by outcome."""
-        _add(self.hours, hours)
-        _add(self.outcomes, outcomes)
+        _add(self.outcomes, figures.outcomes)
 
 
 @dataclass(slots=True)
@@ -106,44 +106,36 @@ class Board:
                 self._stale.add(names[scope])
         self._parts[partition] = _Part(names, figures)
 
-    def add_up(self) -> bool:
-        """Adds up one round or contest whose views have changed; False when none is left."""
-        if not self._stale:
-            return False
-        scope = self._stale.pop()
-        sums = Sums()
-        for part in self._parts.values():
-            raw = part.figures.get(part.names.index(scope)) if scope in part.names else None
-            if raw is not None:
-                sums.add(self._figures.decode(raw), part.names)
-        self._sums[scope] = sums
-        plan = self._book.round(scope)
-        contest = plan.contest if plan else scope
-        for key in [key for key in self._tables if key[0] == contest]:
-            del self._tables[key]
-        return True
+    def add_up(self) -> Iterator[None]:
+        """Adds up the rounds and contests whose views have changed, slice by slice; what it yields between means nothing."""
+        for scope in list(self._stale):
+            sums = Sums()
+            for part in self._parts.values():
+                raw = part.figures.get(part.names.index(scope)) if scope in part.names else None
+                if raw is not None:
+                    yield from sums.add(self._figures.decode(raw), part.names)
+            self._sums[scope] = sums
+            self._stale.discard(scope)
+            plan = self._book.round(scope)
+            contest = plan.contest if plan else scope
+            for key in [key for key in self._tables if key[0] == contest]:
+                del self._tables[key]
 
-    def sums(self, contest: str, round: str = "") -> Sums:
-        """The figures of a round, or of a whole contest: its people are its own, its attempts those of its rounds."""
-        if round:
-            return self._sums.get(round, Sums())
-        own = self._sums.get(contest, Sums())
-        total = Sums(people=own.people, newcomers=own.newcomers)
-        for plan in self._book.rounds(contest):
-            part = self._sums.get(plan.id, Sums())
-            total.add_attempts(part.hours, part.outcomes)
-            for category, units in part.attempts.items():
-                _add(total.attempts.setdefault(category, {}), units)
-        return total
+    def _scopes(self, contest: str, round: str) -> list[Sums]:
+        """The sums whose attempts make up those of a round, or of all rounds."""
+        rounds = [round] if round else [plan.id for plan in self._book.rounds(contest)]
+        return [self._sums.get(id, Sums()) for id in rounds]
 
     def table(self, contest: str, category: str = "", round: str = "") -> Mapping[str, Count]:
         """Every unit that has people or attempts, with all below it; the key "" is everybody."""
         key, revision = (contest, category, round), self._book.contests[contest].revision
         cached = self._tables.get(key)
         if cached is None or cached[0] != revision:
-            sums = self.sums(contest, round)
-            people = self._rolled_up(contest, sums.people.get(category, {}))
-            attempts = self._rolled_up(contest, sums.attempts.get(category, {}))
+            made: dict[str, int] = {}
+            for sums in self._scopes(contest, round):
+                _add(made, sums.attempts.get(category, {}))
+            attempts = self._rolled_up(contest, made)
+            people = self._rolled_up(contest, self._sums.get(round or contest, Sums()).people.get(category, {}))
             table = {code: Count(people.get(code, 0), attempts.get(code, 0)) for code in people.keys() | attempts.keys()}
             cached = self._tables[key] = (revision, table)
         return cached[1]
@@ -161,16 +153,22 @@ class Board:
 
     def hours(self, contest: str, round: str = "") -> list[Hour]:
         """The hours that had valid attempts, in order, in the contest's timezone."""
-        sums, zone = self.sums(contest, round), ZoneInfo(self._book.contests[contest].timezone)
+        zone = ZoneInfo(self._book.contests[contest].timezone)
+        hours: dict[int, int] = {}
+        for sums in self._scopes(contest, round):
+            _add(hours, sums.hours)
+        newcomers = self._sums.get(round or contest, Sums()).newcomers
         return [
-            Hour(datetime.fromtimestamp(hour * 3600, zone), sums.hours.get(hour, 0), sums.newcomers.get(hour, 0))
-            for hour in sorted(sums.hours.keys() | sums.newcomers.keys())
+            Hour(datetime.fromtimestamp(hour * 3600, zone), hours.get(hour, 0), newcomers.get(hour, 0))
+            for hour in sorted(hours.keys() | newcomers.keys())
         ]
 
     def outcomes(self, contest: str, round: str = "") -> dict[str, int]:
         """How many attempts came to each of `OUTCOMES`."""
-        outcomes = self.sums(contest, round).outcomes
-        return {outcome: outcomes.get(outcome, 0) for outcome in OUTCOMES}
+        outcomes = dict.fromkeys(OUTCOMES, 0)
+        for sums in self._scopes(contest, round):
+            _add(outcomes, sums.outcomes)
+        return outcomes
 
     def _rolled_up(self, contest: str, counts: Mapping[str, int]) -> dict[str, int]:
         total = {**counts, "": sum(counts.values())}

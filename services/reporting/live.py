@@ -59,7 +59,7 @@ class Live:
             for partition, body in (await self._views.changed()).items():
                 self._board.take(partition, body)
                 await asyncio.sleep(0)
-            while self._board.add_up():  # noqa: ASYNC110 (work, in slices)
+            for _ in self._board.add_up():
                 await asyncio.sleep(0)
             self.as_of = now
         except Transient as error:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, NamedTuple
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
@@ -76,6 +77,7 @@ class Pages:
             contest=asked.contest,
             asked=asked,
             as_of=as_of,
+            offset=_offset_minutes(as_of, asked.contest.timezone),
             rounds=[(plan, state_at(plan, as_of)) for plan in self._book.rounds(contest)],
             current=self._current(contest),
             states=STATES,
@@ -112,6 +114,11 @@ def bars(hours: Sequence[Hour]) -> list[Bar]:
         Bar(hour, 10 * index, BAR_HEIGHT - height, height)
         for index, (hour, height) in enumerate(zip(series, heights, strict=True))
     ]
+
+
+def _offset_minutes(at: datetime, timezone: str) -> int:
+    offset = at.astimezone(ZoneInfo(timezone)).utcoffset()
+    return 0 if offset is None else offset // timedelta(minutes=1)
 
 
 def _path(units: dict[str, Unit], code: str | None) -> list[Unit]:

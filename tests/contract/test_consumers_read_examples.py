@@ -20,6 +20,8 @@ from services.kit.runtime import Runtime
 from services.kit.security import Secrets
 from services.kit.settings import Settings
 from services.reporting import worker as reporting
+from services.scoring import worker as scoring
+from services.scoring.handlers import Library
 from tests.contract.memory_store import memory_store
 
 NOBODY = cast("Any", None)
@@ -48,9 +50,16 @@ def reporting_consumer(runtime: Runtime) -> Consumer:
     return reporting.ReportingWorker(runtime, known_contests())
 
 
+def scoring_consumer(runtime: Runtime) -> Consumer:
+    library = Library(known_contests())
+    for record in records("keys"):
+        library.read_key(type_of(record.headers), record.value)
+    return scoring.ScoringWorker(runtime, library)
+
+
 CONSUMERS: dict[str, tuple[tuple[str, ...], Callable[[Runtime], Consumer]]] = {
     subscription.group: (subscription.topics, build)
-    for declared, build in ((reporting.SUBSCRIPTIONS, reporting_consumer),)
+    for declared, build in ((reporting.SUBSCRIPTIONS, reporting_consumer), (scoring.SUBSCRIPTIONS, scoring_consumer))
     for subscription in declared
     if subscription.group
 }
@@ -107,6 +116,17 @@ async def test_events_of_tomorrow_pass(group: str, runtime: Runtime) -> None:
     for topic in topics:
         (outcome,) = await consumer.handle([_record(topic, 9, "k", b'{"brand": "new"}', "vn.hoithi.thing.happened.v9")])
         assert outcome == DONE
+
+
+async def test_the_submission_of_the_examples_gets_the_score_of_the_examples(runtime: Runtime) -> None:
+    consumer = scoring_consumer(runtime)
+    await consumer.assigned([0])
+    (outcome,) = await consumer.handle(records("submissions"))
+    golden = example("vn.hoithi.attempt.scored.v1")
+    assert isinstance(outcome, Done)
+    assert [(each.key, decode(each.headers["ce_type"], each.value)) for each in outcome.publish] == [
+        (golden.key, decode(golden.attributes["type"], golden.body))
+    ]
 
 
 def test_the_book_of_contests_reads_every_example_and_lets_events_of_tomorrow_pass() -> None:

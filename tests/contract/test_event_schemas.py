@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import msgspec
@@ -38,7 +39,7 @@ def test_every_event_has_its_example_and_every_example_its_event() -> None:
 def test_new_code_reads_the_example_and_writes_it_back(type: str) -> None:
     golden = example(type)
     event = decode(type, golden.body)
-    assert json.loads(encode(event)) == golden.data
+    assert _kept(golden.data, json.loads(encode(event))) == golden.data
     assert event.key == golden.key
 
 
@@ -77,3 +78,12 @@ def test_a_time_without_an_offset_is_refused() -> None:
     body = msgspec.json.encode(golden.data | {"started_at": "2023-05-19T13:05:12"})
     with pytest.raises(msgspec.ValidationError, match="timezone"):
         decode("vn.hoithi.attempt.scored.v1", body)
+
+
+def _kept(old: Any, new: Any) -> Any:
+    """Of what new code writes, as much as the old example holds: optional fields that came later stand beside it."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return {name: _kept(value, new[name]) for name, value in old.items() if name in new}
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return [_kept(*pair) for pair in zip(old, new, strict=True)]
+    return new

@@ -58,7 +58,7 @@ def vote(state: State, who: str, unit: str, round: int = 1, n: int = 1, category
 def shown(board: Board, *states: State) -> Board:
     for partition, state in enumerate(states):
         board.take(partition, view(state))
-    while board.add_up():
+    for _ in board.add_up():
         pass
     return board
 

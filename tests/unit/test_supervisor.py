@@ -1,4 +1,4 @@
-"""The supervisor restarts what dies, stops in order, ends what a killed predecessor left behind, and shares DATA_DIR with nobody."""
+"""The supervisor restarts what dies, stops in order, ends what a killed predecessor left, and shares DATA_DIR with nobody."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -72,7 +72,7 @@ async def test_restarts_what_was_killed_and_says_so(supervisor: Supervisor, sett
     assert "SIGKILL" in lines[0]
 
 
-async def test_waits_longer_each_time_for_what_keeps_dying(supervisor: Supervisor, lines: list[str]) -> None:
+async def test_restarts_again_and_again_what_keeps_dying(supervisor: Supervisor, lines: list[str]) -> None:
     supervisor.start(Program(name="one", command=(sys.executable, "-S", "-c", "raise SystemExit(3)")))
     await until(lambda: len(lines) >= 4)
     assert all("mã 3" in line for line in lines)
@@ -124,9 +124,13 @@ asyncio.run(main())
 """
 
 
+def other_supervisor(settings: Settings, command: Sequence[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", OTHER, str(settings.data_dir), *command])
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has died")
 async def test_programs_end_with_their_supervisor(settings: Settings) -> None:
-    other = subprocess.Popen([sys.executable, "-c", OTHER, str(settings.data_dir), *SLEEPS])
+    other = other_supervisor(settings, SLEEPS)
     await until(lambda: pid_of(settings, "one"))
     pid = pid_of(settings, "one")
     assert pid
@@ -138,7 +142,7 @@ async def test_programs_end_with_their_supervisor(settings: Settings) -> None:
 async def test_ends_what_a_killed_predecessor_left_behind(supervisor: Supervisor, settings: Settings) -> None:
     # Deaf to SIGTERM for a while, as a store that is closing its files.
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
-    other = subprocess.Popen([sys.executable, "-c", OTHER, str(settings.data_dir), sys.executable, "-S", "-c", code])
+    other = other_supervisor(settings, (sys.executable, "-S", "-c", code))
     log = settings.data_dir / "logs" / "one.log"
     await until(lambda: log.exists() and log.read_text())
     left = pid_of(settings, "one")

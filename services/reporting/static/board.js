@@ -71,6 +71,14 @@
     });
   }
 
+  /* The time of day where the contest is, wherever the reader may be. */
+  function showTime(iso) {
+    var time = document.getElementById("board-time");
+    var at = new Date(Date.parse(iso) + 60000 * Number(time.getAttribute("data-offset")));
+    time.setAttribute("datetime", iso);
+    time.textContent = at.toISOString().slice(11, 19);
+  }
+
   function onTurnout(event) {
     var news = JSON.parse(event.data);
     if (board.getAttribute("data-filtered")) {
@@ -85,6 +93,7 @@
       if (count || news.whole) { changed = fill(row, count || { people: 0, attempts: 0 }) || changed; }
     });
     if (changed) { rank(); }
+    showTime(news.as_of);
     var parent = board.getAttribute("data-parent");
     var total = parent ? figures[parent] : news.totals;
     if (total) {

@@ -1,0 +1,280 @@
+"""What participants, organisers and developers see of the quiz: pages made on the server.
+
+A person's data stay with their phone and the public API, so that no page holds anything personal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from io import BytesIO
+from typing import Annotated
+
+import segno
+from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from services.events import ContestBook, ContestPublished, RoundPlan, Unit, state_at
+from services.events.contests import RoundState
+from services.kit.clock import Clock
+from services.kit.problems import Problem
+from services.kit.settings import Settings
+from services.kit.web import render
+from services.kit.web.console import Organiser
+from services.quiz.receipts import BadReceipt, ReceiptReport
+from services.quiz.units import UnitIndex
+
+UNIT_COOKIE = "hoithi_unit"
+UNIT_SECONDS = 90 * 24 * 3600
+RECEIPT_CHARACTERS = 8000
+
+STATES: dict[RoundState, str] = {
+    "upcoming": "Sắp mở",
+    "open": "Đang mở",
+    "paused": "Tạm dừng",
+    "closed": "Đã kết thúc",
+    "final": "Đã có kết quả",
+}
+"""The state of a round in words."""
+
+RANKING = {
+    "correct desc": "Trả lời đúng nhiều câu hơn",
+    "prediction_gap asc": "Dự đoán gần với kết quả thật hơn",
+    "elapsed asc": "Làm bài trong thời gian ngắn hơn",
+    "received_at asc": "Nộp bài sớm hơn",
+}
+"""What each criterion of a ranking favours."""
+
+COUNTING = {
+    "best": "Trong một vòng, lượt tốt nhất của bạn được dùng để xếp hạng.",
+    "first": "Trong một vòng, lượt đầu tiên của bạn được dùng để xếp hạng.",
+    "last": "Trong một vòng, lượt cuối cùng của bạn được dùng để xếp hạng.",
+}
+
+Check = Callable[[str], ReceiptReport]
+
+
+def router(book: ContestBook, clock: Clock, settings: Settings, check_receipt: Check) -> APIRouter:
+    """All pages of the quiz."""
+    routes = APIRouter(include_in_schema=False)
+    routes.include_router(ParticipantPages(book, clock).router)
+    routes.include_router(UnitPages(book, clock, settings).router)
+    routes.include_router(ConsolePages(book, clock).router)
+    routes.include_router(ReceiptPages(check_receipt).router)
+    return routes
+
+
+class ParticipantPages:
+    """From the home of a contest to the result of an attempt."""
+
+    def __init__(self, book: ContestBook, clock: Clock) -> None:
+        self._book, self._clock = book, clock
+        self.router = APIRouter()
+        add = self.router.add_api_route
+        add("/", self.start)
+        add("/c/{contest}", self.home)
+        add("/c/{contest}/dang-ky", self.registration)
+        add("/c/{contest}/the-le", self.rules)
+        add("/c/{contest}/thi", self.paper)
+        add("/c/{contest}/ket-qua/{attempt}", self.result)
+
+    async def start(self, request: Request) -> Response:
+        """The home of the only contest, or the list of all."""
+        contests = newest_first(self._book)
+        if len(contests) == 1:
+            return self._home(request, contests[0], "")
+        now = self._clock.now()
+        listed = [(c, current_round(self._book.rounds(c.contest), now)) for c in contests]
+        return render(request, "contests.html", contests=[(c, r, state_at(r, now)) for c, r in listed if r], states=STATES)
+
+    async def home(self, request: Request, contest: str, unit: Annotated[str, Query()] = "") -> Response:
+        return self._home(request, find(self._book, contest), unit)
+
+    def _home(self, request: Request, contest: ContestPublished, unit: str) -> Response:
+        now = self._clock.now()
+        rounds = self._book.rounds(contest.contest)
+        current = current_round(rounds, now)
+        if current is None:
+            raise Problem(404, "round", "Cuộc thi này chưa có vòng thi nào.")
+        return render(
+            request,
+            "contest.html",
+            contest=contest,
+            now=now,
+            current=current,
+            state=state_at(current, now),
+            rounds=[(plan, state_at(plan, now)) for plan in rounds],
+            states=STATES,
+            unit=self._unit(request, contest, unit),
+        )
+
+    async def registration(self, request: Request, contest: str, unit: Annotated[str, Query()] = "") -> Response:
+        found = find(self._book, contest)
+        return render(request, "registration.html", contest=found, unit=self._unit(request, found, unit))
+
+    async def rules(self, request: Request, contest: str) -> Response:
+        found = find(self._book, contest)
+        now = self._clock.now()
+        rounds = self._book.rounds(contest)
+        plan = current_round(rounds, now)
+        if plan is None:
+            raise Problem(404, "round", "Cuộc thi này chưa có vòng thi nào.")
+        return render(
+            request,
+            "rules.html",
+            contest=found,
+            plan=plan,
+            rounds=[(r, state_at(r, now)) for r in rounds],
+            states=STATES,
+            ranking=[RANKING[criterion] for criterion in plan.ranking if criterion in RANKING],
+            counting=COUNTING[plan.counting],
+        )
+
+    async def paper(self, request: Request, contest: str, round: Annotated[str, Query()] = "") -> Response:
+        found = find(self._book, contest)
+        now = self._clock.now()
+        plan = self._book.round(round) if round else current_round(self._book.rounds(contest), now)
+        if plan is None or plan.contest != contest:
+            raise Problem(404, "round", "Không có vòng thi này.", field="round")
+        return render(request, "paper.html", contest=found, plan=plan, state=state_at(plan, now), now=now)
+
+    async def result(self, request: Request, contest: str, attempt: str) -> Response:
+        return render(request, "result.html", contest=find(self._book, contest), attempt=attempt, now=self._clock.now())
+
+    def _unit(self, request: Request, contest: ContestPublished, asked: str) -> Unit | None:
+        """The unit that a QR code or the address brought along, if this contest has it."""
+        units = self._book.units(contest.contest)
+        return units.get(asked) or units.get(request.cookies.get(UNIT_COOKIE, ""))
+
+
+class UnitPages:
+    """What a unit hangs up on its wall: the short link, its QR code, the poster."""
+
+    def __init__(self, book: ContestBook, clock: Clock, settings: Settings) -> None:
+        self._book, self._clock, self._settings = book, clock, settings
+        self.router = APIRouter()
+        # The more particular paths first: `{unit}` would take them too.
+        self.router.add_api_route("/q/{unit}.svg", self.code)
+        self.router.add_api_route("/q/{unit}/ap-phich", self.poster)
+        self.router.add_api_route("/q/{unit}", self.enter)
+
+    async def enter(self, request: Request, unit: str) -> Response:
+        """Leads to the contest, with the unit filled in."""
+        found = self._find(unit)
+        if found is None:
+            return render(request, "unknown_unit.html", 404, unit=unit)
+        contest, known = found
+        response = RedirectResponse(f"/c/{contest.contest}?unit={known.code}", 303)
+        response.set_cookie(UNIT_COOKIE, known.code, max_age=UNIT_SECONDS, samesite="lax", httponly=True)
+        return response
+
+    async def code(self, request: Request, unit: str) -> Response:
+        """The QR code of a unit as SVG."""
+        image = BytesIO()
+        segno.make(self._link(request, self._known(unit)[1]), error="m", micro=False).save(
+            image, kind="svg", scale=8, border=4, xmldecl=False
+        )
+        return Response(image.getvalue(), media_type="image/svg+xml", headers={"Cache-Control": "public, max-age=3600"})
+
+    async def poster(self, request: Request, unit: str) -> Response:
+        """A poster to print, on one sheet of A4."""
+        contest, known = self._known(unit)
+        rounds = self._book.rounds(contest.contest)
+        link = self._link(request, known).partition("://")[2]
+        return render(request, "poster.html", contest=contest, unit=known, rounds=rounds, link=link)
+
+    def _link(self, request: Request, unit: Unit) -> str:
+        return f"{(self._settings.public_url or str(request.base_url)).rstrip('/')}/q/{unit.code}"
+
+    def _known(self, unit: str) -> tuple[ContestPublished, Unit]:
+        found = self._find(unit)
+        if found is None:
+            raise Problem(404, "unit", "Không có đơn vị này trong cuộc thi.", field="unit")
+        return found
+
+    def _find(self, code: str) -> tuple[ContestPublished, Unit] | None:
+        """The unit, typed in any case, and the contest it takes part in: one with an open round first, then the newest."""
+        now = self._clock.now()
+        found: list[tuple[ContestPublished, Unit]] = []
+        for contest in newest_first(self._book):
+            unit = next((u for c, u in self._book.units(contest.contest).items() if c.lower() == code.lower()), None)
+            if unit is not None:
+                found.append((contest, unit))
+        opened = (f for f in found if any(state_at(r, now) == "open" for r in self._book.rounds(f[0].contest)))
+        return next(opened, found[0] if found else None)
+
+
+class ConsolePages:
+    """The organisers' overview of contests, and the door for developers."""
+
+    def __init__(self, book: ContestBook, clock: Clock) -> None:
+        self._book, self._clock = book, clock
+        self.router = APIRouter()
+        self.router.add_api_route("/console/contests", self.contests)
+        self.router.add_api_route("/developers", self.developers)
+
+    async def contests(
+        self, request: Request, _: Organiser, contest: Annotated[str, Query()] = "", q: Annotated[str, Query(max_length=100)] = ""
+    ) -> Response:
+        """Contests, rounds, and the QR code of any unit (`contest` and `q` are the search for it)."""
+        now = self._clock.now()
+        contests = newest_first(self._book)
+        searched = contest or (contests[0].contest if contests else "")
+        hits = UnitIndex(self._book.units(searched).values()).search(q, 6) if q.strip() else []
+        return render(
+            request,
+            "console_contests.html",
+            contests=[(c, [(r, state_at(r, now)) for r in self._book.rounds(c.contest)]) for c in contests],
+            states=STATES,
+            now=now,
+            searched=searched,
+            q=q,
+            hits=hits,
+        )
+
+    async def developers(self, request: Request) -> Response:
+        return render(request, "developers.html")
+
+
+class ReceiptPages:
+    """Anyone may check a receipt. It comes in a form, never in an address, which proxies would keep."""
+
+    def __init__(self, check: Check) -> None:
+        self._check = check
+        self.router = APIRouter()
+        self.router.add_api_route("/bien-nhan", self.form)
+        self.router.add_api_route("/bien-nhan", self.check, methods=["POST"])
+
+    async def form(self, request: Request) -> Response:
+        return render(request, "receipt.html", receipt="", report=None, fault="")
+
+    async def check(self, request: Request, receipt: Annotated[str, Form(max_length=RECEIPT_CHARACTERS)] = "") -> Response:
+        """Says what the receipt proves."""
+        if not receipt.strip():
+            return render(request, "receipt.html", 422, receipt="", report=None, fault="Hãy dán biên nhận vào ô dưới đây.")
+        try:
+            report = self._check(receipt)
+        except BadReceipt:
+            fault = "Không đọc được biên nhận này. Hãy dán đủ cả chuỗi ký tự, từ đầu đến cuối."
+            return render(request, "receipt.html", 422, receipt=receipt, report=None, fault=fault)
+        return render(request, "receipt.html", receipt=receipt, report=report, fault="")
+
+
+def newest_first(book: ContestBook) -> list[ContestPublished]:
+    """The published contests."""
+    return sorted(book.contests.values(), key=lambda contest: contest.time, reverse=True)
+
+
+def find(book: ContestBook, contest: str) -> ContestPublished:
+    """A published contest. Raises Problem 404."""
+    found = book.contests.get(contest)
+    if found is None:
+        raise Problem(404, "contest", "Không có cuộc thi này.", field="contest")
+    return found
+
+
+def current_round(rounds: Sequence[RoundPlan], now: datetime) -> RoundPlan | None:
+    """The round that people come for: the one that runs, else the next, else the last; None where there is none."""
+    running = [r for r in rounds if state_at(r, now) in ("open", "paused")]
+    coming = [r for r in rounds if state_at(r, now) == "upcoming"]
+    return next(iter(running or coming or rounds[-1:]), None)

@@ -1,0 +1,214 @@
+/* The paper: one question a screen, every tap kept on the phone, the server's clock, and handing in. ES5. */
+(function () {
+  "use strict";
+  var H = Hoithi, el = H.el, data = H.data, LETTERS = "ABCDEFGH";
+  var person = H.person.current(), work = null, deadline = 0, ticking = 0, resyncing = false;
+  var SCREENS = ["intro", "work", "sending", "done"], SAY_MINUTES = [5, 1];
+
+  function screen(name) {
+    SCREENS.forEach(function (id) { H.show(el(id), id === name); });
+    window.scrollTo(0, 0);
+  }
+
+  /* ---- the start ---- */
+  function begin() {
+    var last = H.person.receipts(person, data.round)[0], body = { round: data.round }, sent = Date.now();
+    if (last) { body.after = last.receipt; }
+    el("begin").disabled = true;
+    H.show(el("intro-error"), false);
+    H.request("POST", "/api/v1/attempts", body, person.token, function (status, answer) {
+      el("begin").disabled = false;
+      if (status === 200 || status === 201) { started(answer, sent); return; }
+      if (status === 401) { register(); return; }
+      el("intro-error").textContent = status ? answer.detail || H.say("begin_offline") : H.say("begin_offline");
+      H.show(el("intro-error"), true);
+    });
+  }
+
+  function started(answer, sent) {
+    H.clock.set(Date.parse(answer.now), sent);
+    work = {
+      round: data.round, attempt_id: answer.attempt_id, n: answer.n, left: answer.attempts_left, deadline: answer.deadline,
+      paper_token: answer.paper_token, questions: answer.paper.questions, question: answer.paper.prediction,
+      answers: answer.paper.questions.map(function () { return ""; }), prediction: "", at: 0, handed: false
+    };
+    H.person.keepWork(person, work);
+    go();
+  }
+
+  function register() { location.replace("/c/" + data.contest + "/dang-ky"); }
+
+  /* ---- the questions; the one past the last is the prediction ---- */
+  function places() { return work.questions.length + (work.question ? 1 : 0); }
+
+  function blanks() { return work.answers.filter(function (answer) { return !answer; }).length; }
+
+  function keep() {
+    var kept = H.person.keepWork(person, work);
+    el("saved").textContent = H.say(kept ? "saved" : "unsaved");
+    el("saved").className = kept ? "saved yes" : "saved no";
+    el("progress").value = work.questions.length - blanks();
+  }
+
+  function option(question, i) {
+    var letter = LETTERS[i], label = H.make("label");
+    var box = H.make("input", { type: question.several ? "checkbox" : "radio", name: "answer", value: letter });
+    box.checked = work.answers[work.at].indexOf(letter) >= 0;
+    mark(label, box.checked);
+    label.appendChild(box);
+    label.appendChild(H.make("span", { "class": "letter" }, H.say("option", { letter: letter })));
+    label.appendChild(H.make("span", { "class": "option-text" }, question.options[i]));
+    return label;
+  }
+
+  function mark(label, chosen) { label.className = chosen ? "option chosen" : "option"; }
+
+  function taken() {
+    Array.prototype.forEach.call(el("options").children, function (label) { mark(label, label.querySelector("input").checked); });
+    var boxes = el("options").querySelectorAll("input:checked");
+    work.answers[work.at] = Array.prototype.map.call(boxes, function (box) { return box.value; }).sort().join("");
+    keep();
+  }
+
+  function ask(at, focus) {
+    work.at = Math.max(0, Math.min(at, places() - 1));
+    var question = work.questions[work.at], last = work.at === places() - 1;
+    el("question-text").textContent = question ? question.text : work.question;
+    el("place").textContent = question
+      ? H.say("place", { n: work.at + 1, total: work.questions.length })
+      : H.say("place_prediction");
+    H.show(el("question-kind"), !!question && question.several);
+    H.show(el("prediction-box"), !question);
+    el("options").textContent = "";
+    if (question) {
+      question.options.forEach(function (text, i) { el("options").appendChild(option(question, i)); });
+    } else {
+      el("prediction").value = work.prediction;
+    }
+    el("saved").textContent = "";
+    el("back").disabled = work.at === 0;
+    el("next").textContent = H.say(last ? "look_over" : "next");
+    H.show(el("question"), true);
+    H.show(el("review"), false);
+    el("progress").value = work.questions.length - blanks();
+    H.person.keepWork(person, work);
+    window.scrollTo(0, 0);
+    if (focus) { el("question-text").focus(); }
+  }
+
+  function review() {
+    var left = blanks();
+    el("review-blanks").textContent = H.say(left ? "blanks" : "no_blanks", { n: left });
+    el("review-blanks").className = left ? "note" : "good";
+    el("marks").textContent = "";
+    work.answers.forEach(function (answer, i) {
+      var words = H.say("mark", { n: i + 1, answer: answer || H.say("blank") });
+      var button = H.make("button", { type: "button", "class": answer ? "mark" : "mark blank", "aria-label": words });
+      button.appendChild(H.make("span", {}, i + 1));
+      button.appendChild(H.make("strong", {}, answer || "–"));
+      button.addEventListener("click", function () { ask(i, true); });
+      var item = H.make("li");
+      item.appendChild(button);
+      el("marks").appendChild(item);
+    });
+    H.show(el("review-prediction"), !!work.question);
+    el("review-prediction").textContent = work.prediction ? H.say("prediction_is", { n: work.prediction }) : H.say("prediction_blank");
+    H.show(el("question"), false);
+    H.show(el("review"), true);
+    window.scrollTo(0, 0);
+    el("review-title").focus();
+  }
+
+  /* ---- time ---- */
+  function tick() {
+    if (H.clock.jumped()) { resync(); }
+    var ms = deadline - H.clock.now(), minutes = Math.ceil(ms / 60000);
+    el("time").textContent = H.span(ms);
+    el("time").className = ms < 60000 ? "time short" : "time";
+    if (SAY_MINUTES.indexOf(minutes) >= 0) { el("time-said").textContent = H.say("minutes_left", { n: minutes }); }
+    if (ms <= 0) { hand(true); }
+  }
+
+  function resync() {
+    if (resyncing) { return; }
+    var sent = Date.now();
+    resyncing = true;
+    H.request("GET", "/api/v1/contests/" + encodeURIComponent(data.contest), null, null, function (status, answer) {
+      resyncing = false;
+      if (status === 200) { H.clock.set(Date.parse(answer.now), sent); }
+    });
+  }
+
+  /* ---- handing in ---- */
+  function hand(timeUp) {
+    clearInterval(ticking);
+    work.handed = true;
+    H.person.keepWork(person, work);
+    screen("sending");
+    H.show(el("lost"), false);
+    el("sending-why").textContent = timeUp ? H.say("time_up") : "";
+    el("sending-title").focus();
+    H.handIn(work, receipted, refused);
+  }
+
+  function receipted(answer, first) {
+    var receipt = {
+      attempt_id: answer.attempt_id, received_at: answer.received_at, receipt: answer.receipt,
+      round: work.round, round_name: data.round_name, n: work.n, left: work.left
+    };
+    H.person.addReceipt(person, receipt);
+    H.person.dropWork(person, work.round);
+    screen("done");
+    H.show(el("done-first"), first);
+    H.show(el("again"), work.left > 0);
+    H.outcome.showReceipt(receipt);
+    el("receipt-title").focus();
+    H.outcome.watch(answer.attempt_id, person.token);
+  }
+
+  /* A refusal that no repeat will change: say so, and let the person start afresh. */
+  function refused(detail) {
+    H.person.dropWork(person, work.round);
+    screen("intro");
+    el("intro-error").textContent = H.say("refused", { detail: detail });
+    H.show(el("intro-error"), true);
+  }
+
+  /* ---- the way through ---- */
+  function go() {
+    deadline = Date.parse(work.deadline);
+    if (work.handed) { hand(false); return; }
+    screen("work");
+    ask(work.at, true);
+    H.show(el("lost"), navigator.onLine === false);
+    ticking = setInterval(tick, 500);
+    tick();
+  }
+
+  el("begin").addEventListener("click", begin);
+  el("options").addEventListener("change", taken);
+  el("prediction").addEventListener("input", function () {
+    work.prediction = this.value = this.value.replace(/\D/g, "");
+    keep();
+  });
+  el("question").addEventListener("submit", function (event) { event.preventDefault(); });
+  el("back").addEventListener("click", function () { ask(work.at - 1, true); });
+  el("next").addEventListener("click", function () { if (work.at === places() - 1) { review(); } else { ask(work.at + 1, true); } });
+  el("look-over").addEventListener("click", review);
+  el("submit").addEventListener("click", function () { hand(false); });
+  window.addEventListener("offline", function () { H.show(el("lost"), !el("work").hidden); });
+  window.addEventListener("online", function () {
+    H.show(el("lost"), false);
+    if (work && !work.handed) { resync(); }
+  });
+
+  if (!person) { register(); return; }
+  H.show(el("no-store"), !H.store.lasts);
+  var last = H.person.receipts(person, data.round)[0];
+  if (last) {
+    el("intro-n").textContent = H.say("attempt_n", { n: Math.min(last.n + 1, data.attempts), most: data.attempts });
+    el("begin").textContent = H.say("begin_n", { n: last.n + 1 });
+  }
+  work = H.person.work(person, data.round);
+  if (work) { go(); }
+})();

@@ -1,0 +1,182 @@
+"""The public API of scoring (design §9): the result of an attempt, and the standings of a round."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Query, Request
+from pydantic import BaseModel, Field
+
+from services.events import ContestBook, RoundPlan, state_at
+from services.kit.clock import Clock
+from services.kit.problems import Problem
+from services.kit.tokens import Bearers
+from services.kit.web import problems
+from services.scoring.domain import Judged, Row
+from services.scoring.handlers import micros
+from services.scoring.store import Head, Standings, Verdicts
+
+_CURSOR = re.compile(r"([0-9a-f]{64})-([0-9]{1,6})")
+
+
+class ResultView(BaseModel):
+    """What became of an attempt."""
+
+    attempt_id: str = Field(examples=["k3vqx7mzt2rwn5hjd4ba:hai-phong-2023.tuan-1:1"])
+    status: Literal["pending", "scored"] = Field(description="`pending` until a submission of the attempt has been judged")
+    verdict: Literal["valid", "late", "disqualified"] | None = Field(None, description="Null while pending")
+    correct: int | None = Field(
+        None, description="Right answers; null while pending, or until the round has closed where its rules say so", examples=[18]
+    )
+    total: int = Field(description="Questions of the paper", examples=[20])
+    elapsed_ms: int | None = Field(
+        None, description="From the start to the receipt, in milliseconds; null while pending", examples=[688556]
+    )
+    rank: int | None = Field(
+        None, description="In the whole round: once it is ranked, and if this is the person's attempt that counts"
+    )
+
+
+class StandingView(BaseModel):
+    """One person's place, by the attempt of theirs that counts."""
+
+    rank: int = Field(description="In the whole round, also where one unit is asked for; equals share a rank", examples=[1])
+    name: str = Field(description="Masked: the family name, then first letters", examples=["Nguyễn T*** H***"])
+    unit: str = Field(description="Code of the unit", examples=["HP-307-11446"])
+    correct: int = Field(examples=[20])
+    elapsed_ms: int = Field(examples=[402117])
+
+
+class StandingsView(BaseModel):
+    """A page of standings, best first."""
+
+    state: Literal["hidden", "provisional", "final"] = Field(
+        description="`hidden`: not public before the round has closed and is ranked; `provisional`: the top of a round that still runs"
+    )
+    rows: list[StandingView]
+    next: str | None = Field(description="The cursor of the next page; null on the last one")
+
+
+class Api:
+    """The calls, above what the worker has written."""
+
+    def __init__(self, book: ContestBook, verdicts: Verdicts, standings: Standings, bearers: Bearers, clock: Clock) -> None:
+        self._book, self._verdicts, self._standings = book, verdicts, standings
+        self._bearers, self._clock = bearers, clock
+        self.router = APIRouter(prefix="/api/v1", tags=["scoring"])
+        get = self.router.get
+        get(
+            "/results/{attempt_id}",
+            response_model=ResultView,
+            responses=problems(401, 404, 503),
+            summary="The result of an attempt",
+        )(self.result)
+        get(
+            "/rounds/{round}/standings",
+            response_model=StandingsView,
+            responses=problems(404, 422, 503),
+            summary="The standings of a round, 500 rows a page",
+        )(self.standings)
+
+    async def result(self, request: Request, attempt_id: str, authorization: Annotated[str, Header()] = "") -> ResultView:
+        """The caller's own attempt; another's is not found."""
+        bearer = self._bearers.check(request)
+        participant, _, rest = attempt_id.partition(":")
+        round, _, n = rest.rpartition(":")
+        plan = self._book.round(round)
+        if plan is None or (participant, plan.contest) != (bearer.participant, bearer.contest):
+            raise _no_attempt()
+        if n not in map(str, range(1, plan.attempts + 1)):
+            raise _no_attempt()
+        judged = (await self._verdicts.standing([attempt_id])).get(attempt_id)
+        if judged is None:
+            return ResultView(attempt_id=attempt_id, status="pending", total=plan.questions)
+        shown = plan.show_score == "at_once" or self._clock.now() >= plan.closes
+        return ResultView(
+            attempt_id=attempt_id,
+            status="scored",
+            verdict=judged.verdict,
+            correct=judged.correct if shown else None,
+            total=judged.total,
+            elapsed_ms=judged.elapsed_ms,
+            rank=await self._rank(plan, judged),
+        )
+
+    async def standings(
+        self,
+        round: str,
+        unit: Annotated[str, Query(description="Code of a unit: only its people and those below it")] = "",
+        cursor: Annotated[str, Query(description="`next` of the page before")] = "",
+    ) -> StandingsView:
+        """Who stands where. With a prediction to be made, nothing before the round has closed and is ranked."""
+        plan = self._book.round(round)
+        if plan is None:
+            raise Problem(404, "round", "Không có vòng thi này.")
+        scope = self._scope(plan, unit)
+        checksum, page = _position(cursor)
+        head = await self._head(plan)
+        if head is None:
+            return await self._provisional(plan, unit)
+        found = await self._standings.page(round, checksum or head.checksum, scope, page)
+        if found is None and cursor:
+            raise _bad_cursor()
+        rows, more = found or ([], False)
+        next = f"{checksum or head.checksum}-{page + 1}" if more else None
+        return StandingsView(state="final", rows=list(map(_shown, rows)), next=next)
+
+    def _scope(self, plan: RoundPlan, unit: str) -> str:
+        """Under which name the rows of a unit are kept: one that holds everybody has none of its own."""
+        units = self._book.units(plan.contest)
+        if unit and unit not in units:
+            raise Problem(404, "unit", "Không có đơn vị này trong cuộc thi.", field="unit")
+        tops = [code for code, each in units.items() if each.parent is None]
+        return "" if [unit] == tops else unit
+
+    async def _head(self, plan: RoundPlan) -> Head | None:
+        """The ranking of the round as it closed; None while it runs (again), or is being ranked."""
+        if state_at(plan, self._clock.now()) not in ("closed", "final"):
+            return None
+        head = await self._standings.head(plan.id)
+        return head if head is not None and head.closes == micros(plan.closes) else None
+
+    async def _provisional(self, plan: RoundPlan, unit: str) -> StandingsView:
+        if plan.prediction is not None or self._clock.now() < plan.opens:
+            return StandingsView(state="hidden", rows=[], next=None)
+        rows = await self._standings.provisional(plan.id)
+        shown = [_shown(row) for row in rows if not unit or self._within(plan, row.unit, unit)]
+        return StandingsView(state="provisional", rows=shown, next=None)
+
+    def _within(self, plan: RoundPlan, code: str, unit: str) -> bool:
+        units = self._book.units(plan.contest)
+        above: str | None = code
+        while above is not None and above != unit:
+            above = units[above].parent if above in units else None
+        return above == unit
+
+    async def _rank(self, plan: RoundPlan, judged: Judged) -> int | None:
+        head = await self._head(plan)
+        standing = await self._standings.rank(plan.id, head, judged.participant) if head else None
+        return standing[1] if standing is not None and standing[0] == judged.n else None
+
+
+def _shown(row: Row) -> StandingView:
+    return StandingView(rank=row.rank, name=row.name, unit=row.unit, correct=row.correct, elapsed_ms=row.elapsed_ms)
+
+
+def _position(cursor: str) -> tuple[str, int]:
+    """The pages and the page that a cursor means; an empty one means the newest and their first."""
+    if not cursor:
+        return "", 0
+    found = _CURSOR.fullmatch(cursor)
+    if found is None:
+        raise _bad_cursor()
+    return found[1], int(found[2])
+
+
+def _bad_cursor() -> Problem:
+    return Problem(422, "cursor", "Con trỏ trang không hợp lệ. Hãy xem lại từ trang đầu.", field="cursor")
+
+
+def _no_attempt() -> Problem:
+    return Problem(404, "attempt", "Không tìm thấy bài thi này của bạn.")

@@ -1,0 +1,66 @@
+"""Wires the scoring service: what it shows (`face`) and how it judges and ranks (`work`)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from services.events import ContestBook
+from services.kit.bus import Record
+from services.kit.cloudevents import type_of
+from services.kit.followed import Followed
+from services.kit.runtime import Face, Runtime, Work
+from services.kit.store import store_errors
+from services.kit.tokens import Bearers
+from services.scoring.api import Api
+from services.scoring.handlers import Library
+from services.scoring.ranking import Ranker
+from services.scoring.store import Standings, Verdicts
+from services.scoring.worker import ScoringWorker
+
+
+def face(runtime: Runtime) -> Face:
+    """Results and standings."""
+    book = ContestBook()
+    contests = Followed(runtime.bus, "contests", partial(_read_contest, book))
+    api = Api(book, Verdicts(runtime.store), Standings(runtime.store), Bearers(runtime.secrets), runtime.clock)
+    return Face(
+        name="scoring",
+        router=api.router,
+        start=contests.start,
+        tasks=(contests.run,),
+        ready={"store": partial(_store_answers, runtime)},
+    )
+
+
+def work(runtime: Runtime) -> Work:
+    """The judge, and the ranker beside it."""
+    library = Library(ContestBook())
+    contests = Followed(runtime.bus, "contests", partial(_read_contest, library.book))
+    keys = Followed(runtime.bus, "keys", partial(_read_key, library))
+    worker = ScoringWorker(runtime, library)
+    ranker = Ranker(runtime, library.book, worker.derived.owned)
+
+    async def start() -> None:
+        await contests.start()
+        await keys.start()
+
+    return Work(
+        name="scoring",
+        start=start,
+        tasks=(contests.run, keys.run, worker.consume, worker.follow_plans, worker.write, ranker.run),
+        ready={"store": partial(_store_answers, runtime)},
+    )
+
+
+def _read_contest(book: ContestBook, record: Record) -> None:
+    book.read(type_of(record.headers), record.value)
+
+
+def _read_key(library: Library, record: Record) -> None:
+    library.read_key(type_of(record.headers), record.value)
+
+
+async def _store_answers(runtime: Runtime) -> bool:
+    with store_errors():
+        await runtime.store.command("ping")
+    return True

@@ -1,0 +1,194 @@
+"""What each event means for scoring, and the events that scoring tells of in turn; nothing here waits or writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+import msgspec
+
+from services.events import (
+    AttemptScored,
+    ContestBook,
+    ParticipantErased,
+    ParticipantRegistered,
+    RoundKeyed,
+    RoundPlan,
+    StandingRow,
+    SubmissionReceived,
+    decode,
+)
+from services.events.base import UnknownEvent
+from services.kit.bus import NotReady
+from services.scoring.domain import DIGEST_SIZE, MOST, Entry, Judged, Mark, Row, State, Unfit, grade, mask, verdict
+
+Heard = ParticipantRegistered | ParticipantErased | SubmissionReceived
+"""The events that scoring acts on."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_encoder = msgspec.json.Encoder()
+
+
+def micros(at: datetime) -> int:
+    """A time as microseconds since the epoch."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def moment(micros: int) -> datetime:
+    """The reverse of `micros`, in UTC."""
+    return _EPOCH + micros * _MICROSECOND
+
+
+def read(type: str, body: bytes) -> Heard | None:
+    """The event of a record, or None where it is none for us. Raises msgspec.DecodeError."""
+    try:
+        event = decode(type, body)
+    except UnknownEvent:
+        return None
+    return event if isinstance(event, Heard) else None
+
+
+class Library:
+    """The rounds and their keys, as their topics tell them."""
+
+    def __init__(self, book: ContestBook) -> None:
+        self.book = book
+        self._keys: dict[str, RoundKeyed] = {}
+
+    def read_key(self, type: str, body: bytes) -> None:
+        """Takes in a record of the topic `keys`; the highest version of a round's key stands."""
+        try:
+            event = decode(type, body)
+        except UnknownEvent:
+            return
+        if isinstance(event, RoundKeyed):
+            known = self._keys.get(event.round)
+            if known is None or event.version >= known.version:
+                self._keys[event.round] = event
+
+    def plan(self, round: str) -> RoundPlan:
+        """Raises NotReady."""
+        plan = self.book.round(round)
+        if plan is None:
+            raise NotReady(f"the round {round} has not been published here yet")
+        return plan
+
+    def key(self, round: str, paper: str) -> tuple[str, int]:
+        """The right answers of a paper, and the version they are of. Raises NotReady: what was acknowledged waits for its key."""
+        keyed = self._keys.get(round)
+        if keyed is None or paper not in keyed.papers:
+            raise NotReady(f"the key of {round}, paper {paper}, has not come yet")
+        return keyed.papers[paper], keyed.version
+
+
+def judge(event: SubmissionReceived, mark: Mark, minutes: int, key: str, key_version: int) -> Judged:
+    """The judgement on a submission by the plan that its partition goes by. Raises Unfit where the event cannot be."""
+    correct, total = grade(event.answers, key)
+    try:
+        digest = bytes.fromhex(event.digest)
+    except ValueError as error:
+        raise Unfit("the digest is not hexadecimal") from error
+    if len(digest) != DIGEST_SIZE:
+        raise Unfit(f"a digest of {len(digest)} bytes")
+    if event.attempt != f"{event.participant}:{event.round}:{event.n}" or not 1 <= event.n < 1 << 16:
+        raise Unfit("the id of the attempt does not fit its parts")
+    if event.prediction is not None and not 0 <= event.prediction < MOST:
+        raise Unfit("the prediction counts no people")
+    started, received = micros(event.started_at), micros(event.time)
+    return Judged(
+        participant=event.participant,
+        round=event.round,
+        n=event.n,
+        unit=event.unit,
+        categories=event.categories,
+        started=started,
+        received=received,
+        digest=digest,
+        prediction=event.prediction,
+        verdict=verdict(started, received, minutes, mark.closes),
+        correct=correct,
+        total=total,
+        key_version=key_version,
+        rules=mark.rules,
+    )
+
+
+def judged_anew(state: State, plan: RoundPlan) -> list[Judged]:
+    """The attempts of a round whose verdict this plan changes, each at its next revision."""
+    closes = micros(plan.closes)
+    changed = []
+    for held, _ in state.judged(plan.id):
+        now = verdict(held.started, held.received, plan.minutes, closes)
+        if held.verdict != "disqualified" and now != held.verdict:
+            changed.append(msgspec.structs.replace(held, verdict=now, rules=plan.revision, revision=held.revision + 1))
+    return changed
+
+
+def meet(state: State, event: ParticipantRegistered | ParticipantErased) -> None:
+    """Keeps a person's masked name, or forgets it."""
+    name = mask(event.name) if isinstance(event, ParticipantRegistered) else "***"
+    state.meet(event.participant, event.revision, name)
+
+
+def scored(judged: Judged) -> AttemptScored:
+    """The event that tells of a judgement."""
+    return AttemptScored(
+        time=moment(judged.received),
+        attempt=judged.attempt,
+        participant=judged.participant,
+        round=judged.round,
+        n=judged.n,
+        unit=judged.unit,
+        categories=judged.categories,
+        started_at=moment(judged.started),
+        verdict=judged.verdict,
+        correct=judged.correct,
+        total=judged.total,
+        elapsed_ms=judged.elapsed_ms,
+        digest=judged.digest.hex(),
+        key_version=judged.key_version,
+        revision=judged.revision,
+    )
+
+
+def entry(judged: Judged, name: str) -> Entry:
+    """A valid attempt as the ranking sees it."""
+    return Entry(
+        judged.participant,
+        judged.n,
+        name,
+        judged.unit,
+        judged.correct,
+        judged.total,
+        judged.elapsed_ms,
+        judged.received,
+        judged.prediction,
+    )
+
+
+def published(round: str, rows: Iterable[Row]) -> tuple[StandingRow, ...]:
+    """Rows as they travel."""
+    return tuple(
+        StandingRow(
+            rank=row.rank,
+            participant=row.participant,
+            attempt=f"{row.participant}:{round}:{row.n}",
+            name=row.name,
+            unit=row.unit,
+            correct=row.correct,
+            elapsed_ms=row.elapsed_ms,
+            gap=row.gap,
+        )
+        for row in rows
+    )
+
+
+def checksum(round: str, rows: Sequence[Row]) -> str:
+    """SHA-256, hex, over the JSON of every row as `results.published` carries it, in order, each with a line feed."""
+    digest = sha256()
+    for row in published(round, rows):
+        digest.update(_encoder.encode(row))
+        digest.update(b"\n")
+    return digest.hexdigest()

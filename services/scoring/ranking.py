@@ -1,0 +1,200 @@
+"""Ranks rounds: once each when it has closed and all that can count has been judged, and again where a verdict came later still.
+
+The owner of partition 0 does it, above what all owners have written: their views say how far they are, their snapshots hold the
+verdicts. Two who rank at once, or one who begins again after a crash, come to the same rows, the same pages and the same events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+
+import msgspec
+import structlog
+
+from services.events import ContestBook, ResultsPublished, RoundPlan, RoundRanked, Unit
+from services.kit.bus import BusDown, Transient
+from services.kit.runtime import Runtime
+from services.kit.store import store_errors
+from services.scoring import domain, handlers
+from services.scoring.domain import Entry, Mark, Row, State, Tally
+from services.scoring.store import PAGE, Head, Standings, View, read_views, snapshots
+from services.scoring.worker import TOPICS
+
+GRACE = timedelta(seconds=5)
+"""After the closing: the two seconds that the rules grant, and three for what is still on its way into the log."""
+
+_LOOK_S = 1.0
+_PROVISIONAL_S = 3.0
+_SHARE = 20
+"""Provisional standings may take one part in so many of the worker's time."""
+
+log = structlog.get_logger(__name__)
+_decoder = msgspec.msgpack.Decoder(State)
+
+
+class Ranker:
+    """`owned` holds the partitions that this worker owns."""
+
+    def __init__(self, runtime: Runtime, book: ContestBook, owned: Mapping[int, object]) -> None:
+        self._runtime, self._book, self._owned = runtime, book, owned
+        self._standings = Standings(runtime.store)
+        self._targets: dict[tuple[str, int], dict[tuple[str, int], int]] = {}
+        self._ranked: dict[str, tuple[bytes, int]] = {}
+        self._provisional: dict[str, bytes] = {}
+        self._due: dict[str, float] = {}
+
+    async def run(self, stop: Callable[[], bool]) -> None:
+        """Ranks what is to be ranked, until `stop()`."""
+        while not stop():
+            try:
+                if 0 in self._owned:
+                    await self.turn()
+            except (Transient, BusDown) as error:
+                log.warning("ranking.put_off", error=str(error))
+            await asyncio.sleep(_LOOK_S)
+
+    async def turn(self) -> None:
+        """Looks at every round once."""
+        now = self._runtime.clock.now()
+        plans = [plan for contest in self._book.contests for plan in self._book.rounds(contest) if now >= plan.opens]
+        if not plans:
+            return
+        views = await read_views(self._runtime.store)
+        for plan in plans:
+            if now >= plan.closes + GRACE:
+                if await self._complete(plan, views):
+                    await self._rank(plan, _marks(plan.id, views))
+            elif plan.prediction is None and self._runtime.clock.monotonic() >= self._due.get(plan.id, 0):
+                await self._rank_for_now(plan, _marks(plan.id, views))
+
+    async def _complete(self, plan: RoundPlan, views: Mapping[int, View]) -> bool:
+        """Whether the owners have judged, by this plan, all that was in the log when the round was first looked at after its end."""
+        closes = handlers.micros(plan.closes)
+        ends = self._targets.get((plan.id, closes))
+        if ends is None:
+            ends = {(topic, p): end for topic in TOPICS for p, end in (await self._runtime.bus.end_offsets(topic)).items() if end}
+            self._targets[plan.id, closes] = ends
+        reached = all(p in views and views[p].offsets.get(topic, 0) >= end for (topic, p), end in ends.items())
+        return reached and all(view.rounds[plan.id].closes == closes for view in views.values() if plan.id in view.rounds)
+
+    async def _rank(self, plan: RoundPlan, marks: Mapping[int, Mark]) -> None:
+        basis, closes = _encoded(marks), handlers.micros(plan.closes)
+        if self._ranked.get(plan.id) == (basis, closes):
+            return
+        head = await self._standings.head(plan.id)
+        if head is not None and head.told and (head.marks, head.closes) == (basis, closes):
+            self._ranked[plan.id] = basis, closes
+            return
+        entries = await self._entries(plan.id, marks)
+        if entries is None:
+            return
+        valid, attempts = entries
+        tally = Tally(attempts, len(valid), domain.perfect(valid))
+        rows = domain.standings(valid, plan.counting, plan.ranking, tally.perfect)
+        checksum = handlers.checksum(plan.id, rows)
+        if head is None or (head.checksum, head.closes, head.attempts, head.valid) != (
+            checksum,
+            closes,
+            tally.attempts,
+            tally.valid,
+        ):
+            await self._standings.write(plan.id, checksum, by_unit(rows, self._book.units(plan.contest)))
+            new = self._head(head, checksum, closes, basis, len(rows), tally)
+        else:
+            new = msgspec.structs.replace(head, marks=basis)
+        if await self._standings.claim(plan.id, head, new) and not new.told:
+            await self._tell(plan, new, rows)
+            await self._standings.claim(plan.id, new, msgspec.structs.replace(new, told=True))
+            log.info("round.ranked", round=plan.id, revision=new.revision, people=new.people)
+
+    def _head(self, held: Head | None, checksum: str, closes: int, basis: bytes, people: int, tally: Tally) -> Head:
+        return Head(
+            revision=held.revision + 1 if held else 0,
+            checksum=checksum,
+            closes=closes,
+            marks=basis,
+            ranked_at=self._runtime.clock.now().replace(microsecond=0),  # as exact as the store gives it back
+            people=people,
+            attempts=tally.attempts,
+            valid=tally.valid,
+            perfect=tally.perfect,
+        )
+
+    async def _tell(self, plan: RoundPlan, head: Head, rows: Sequence[Row]) -> None:
+        pages = range(0, len(rows), PAGE)
+        for start in pages:
+            page = handlers.published(plan.id, rows[start : start + PAGE])
+            number = start // PAGE
+            await self._publish(
+                ResultsPublished(time=head.ranked_at, round=plan.id, page=number, rows=page, revision=head.revision)
+            )
+        await self._publish(
+            RoundRanked(
+                time=head.ranked_at,
+                round=plan.id,
+                contest=plan.contest,
+                people=head.people,
+                attempts=head.attempts,
+                valid=head.valid,
+                perfect=head.perfect,
+                pages=len(pages),
+                checksum=head.checksum,
+                revision=head.revision,
+            )
+        )
+
+    async def _publish(self, event: ResultsPublished | RoundRanked) -> None:
+        await self._runtime.bus.publish([self._runtime.outgoing(event)])
+
+    async def _rank_for_now(self, plan: RoundPlan, marks: Mapping[int, Mark]) -> None:
+        """The top of a round that runs, where nothing is to be predicted: from the snapshots as they are."""
+        basis, began = _encoded(marks), self._runtime.clock.monotonic()
+        if self._provisional.get(plan.id) == basis:
+            return
+        entries = await self._entries(plan.id, marks)
+        if entries is not None:
+            await self._standings.write_provisional(
+                plan.id, domain.standings(entries[0], plan.counting, plan.ranking, 0, most=PAGE)
+            )
+            self._provisional[plan.id] = basis
+        took = self._runtime.clock.monotonic() - began
+        self._due[plan.id] = began + max(_PROVISIONAL_S, _SHARE * took)
+
+    async def _entries(self, round: str, marks: Mapping[int, Mark]) -> tuple[list[Entry], int] | None:
+        """The valid attempts of a round and the number of all, from the snapshots; None while one of them is behind its view."""
+        valid: list[Entry] = []
+        attempts = 0
+        for p, mark in marks.items():
+            with store_errors():
+                document = await snapshots(self._runtime.store).find_one({"_id": p})
+            state = _decoder.decode(document["body"]) if document else State()
+            if state.rounds.get(round) != mark:
+                return None
+            for judged, name in state.judged(round):
+                attempts += 1
+                if judged.verdict == "valid":
+                    valid.append(handlers.entry(judged, name))
+            await asyncio.sleep(0)
+        return valid, attempts
+
+
+def by_unit(rows: Sequence[Row], units: Mapping[str, Unit]) -> dict[str, list[Row]]:
+    """The rows of everybody (""), and of each unit with all below it; the top of the tree has none of its own where it is one."""
+    tops = [unit.code for unit in units.values() if unit.parent is None]
+    scopes: dict[str, list[Row]] = {"": list(rows)}
+    for row in rows:
+        code: str | None = row.unit
+        while code is not None and not (len(tops) == 1 and code == tops[0]):
+            scopes.setdefault(code, []).append(row)
+            code = units[code].parent if code in units else None
+    return scopes
+
+
+def _marks(round: str, views: Mapping[int, View]) -> dict[int, Mark]:
+    return {p: view.rounds[round] for p, view in sorted(views.items()) if round in view.rounds}
+
+
+def _encoded(marks: Mapping[int, Mark]) -> bytes:
+    return msgspec.msgpack.encode(marks)
