@@ -179,7 +179,7 @@ class Settings:
             self.fault(path, "Phải gồm các mục con, mỗi mục có tên và giá trị.")
             return []
         pairs: dict[str, yaml.Node] = {}
-        for key, value in node.value:
+        for key, value in _rejoined(node):
             name = str(key.value) if isinstance(key, yaml.ScalarNode) else "?"
             if name in pairs:
                 self._faults.add(CONTEST, key.start_mark.line + 1, _join(path, name), "Mục này có hai lần.")
@@ -235,6 +235,25 @@ class Settings:
             return number
         self.fault(path, "Phải là một số.")
         return _BAD
+
+
+def _rejoined(node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
+    """The pairs of a mapping. In `{title: Học tập, làm theo Bác}` YAML ends the title at the comma and takes the rest for a key without
+    a value; nobody who writes a title means that."""
+    pairs: list[tuple[yaml.Node, yaml.Node]] = []
+    for key, value in node.value:
+        bare = (
+            node.flow_style
+            and isinstance(value, yaml.ScalarNode)
+            and not value.value
+            and value.start_mark.index == value.end_mark.index
+        )
+        if bare and pairs and isinstance(last := pairs[-1][1], yaml.ScalarNode) and last.style is None:
+            whole = yaml.ScalarNode(last.tag, f"{last.value}, {key.value}", last.start_mark, key.end_mark)
+            pairs[-1] = (pairs[-1][0], whole)
+        else:
+            pairs.append((key, value))
+    return pairs
 
 
 def _join(path: str, key: str) -> str:

@@ -52,7 +52,7 @@ class StandingsView(BaseModel):
     """A page of standings, best first."""
 
     state: Literal["hidden", "provisional", "final"] = Field(
-        description="`hidden`: not public before the round has closed and is ranked; `provisional`: the top of a round that still runs"
+        description="`hidden`: not public before the round is ranked; `provisional`: the top of a round that is not ranked yet"
     )
     rows: list[StandingView]
     next: str | None = Field(description="The cursor of the next page; null on the last one")

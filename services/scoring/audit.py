@@ -22,8 +22,8 @@ async def verdicts(runtime: Runtime) -> Mapping[str, Verdict]:
 
 
 async def trace(runtime: Runtime, attempt: str) -> list[dict[str, Any]]:
-    """Every verdict on one attempt, in order of revision, and its rank: `at` (of the submission judged, or of the ranking), `what`,
-    `where`, and details. Raises StoreDown."""
+    """Every verdict on one attempt, in order of revision, and its rank: `at` (of the submission judged, or of the ranking),
+    `what`, `where`, and details. Raises StoreDown."""
     chain = (await Verdicts(runtime.store).chains([attempt])).get(attempt, [])
     steps = [_step(judged) for judged in chain]
     standings = Standings(runtime.store)

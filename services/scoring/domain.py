@@ -147,7 +147,7 @@ class State(msgspec.Struct, array_like=True):
         return None
 
     def put(self, judged: Judged, at: int) -> None:
-        """Lets a judgement stand. `at` is the offset of what brought it; a repeat changes nothing. The round has its mark already."""
+        """Lets a judgement stand, of a round that has its mark. `at` is the offset of what brought it; a repeat changes nothing."""
         person = self._person(judged.participant)
         new = self._packed(judged)
         others = [new]
@@ -286,8 +286,8 @@ def perfect(entries: Iterable[Entry]) -> int:
 def standings(
     entries: Iterable[Entry], counting: Counting, ranking: Sequence[str], perfect: int, most: int | None = None
 ) -> list[Row]:
-    """The people in order of rank (the first `most`), each by the attempt of theirs that counts. The same entries in any order give the
-    same rows. Raises ValueError for a criterion that is none."""
+    """The people in order of rank (the first `most`), each by the attempt of theirs that counts. The same entries in any order
+    give the same rows. Raises ValueError for a criterion that is none."""
     key = _key(ranking, perfect)
     standing: dict[str, tuple[tuple[int, ...], Entry]] = {}
     for entry in entries:

@@ -70,7 +70,7 @@ class Ranker:
                 await self._rank_for_now(plan, _marks(plan.id, views))
 
     async def _complete(self, plan: RoundPlan, views: Mapping[int, View]) -> bool:
-        """Whether the owners have judged, by this plan, all that was in the log when the round was first looked at after its end."""
+        """Whether the owners have judged, by this plan, all that was in the log when the round was first seen to have ended."""
         closes = handlers.micros(plan.closes)
         ends = self._targets.get((plan.id, closes))
         if ends is None:

@@ -1,8 +1,8 @@
-"""What scoring keeps: verdicts, one fact a revision; standings under the checksum of their rows; a snapshot and a view a partition.
+"""What scoring keeps: verdicts, one fact a revision; standings under the checksum of their rows; partitions' snapshots and views.
 
-The verdicts of an attempt are a chain of revisions from 0, and each outdoes the one before. A revision is inserted under its id, so
-that of two workers only one can take it; the other compares and gives way or goes one higher. So a worker that has not noticed yet
-that it lost its partition, or one that replays after a crash, can never put a worse verdict above a better one.
+The verdicts of an attempt are a chain of revisions from 0, and each outdoes the one before. A revision is inserted under its id,
+so that of two workers only one can take it; the other compares, and gives way or goes one higher. So a worker that has not
+noticed yet that it lost its partition, or one that replays after a crash, can never put a worse verdict above a better one.
 """
 
 from __future__ import annotations
@@ -125,8 +125,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Standings:
-    """Pages of rows, whole and by unit, and each person's rank. They are named by the checksum of all rows: what is written twice is
-    the same, and who is reading on while a round is ranked anew goes on in the old pages."""
+    """Pages of rows, whole and by unit, and each person's rank. They are named by the checksum of all rows: what is written twice
+    is the same, and who is reading on while a round is ranked anew goes on in the old pages."""
 
     def __init__(self, database: Database) -> None:
         self._pages, self._ranks = database["standings"], database["ranks"]

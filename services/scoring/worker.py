@@ -76,8 +76,8 @@ class ScoringWorker:
             return [self._conclude(record, reading, standing) for record, reading in zip(batch, readings, strict=True)]
 
     async def judge_anew(self) -> None:
-        """Brings every partition's verdicts up to the plans of today. What a crash cuts short is done again: the facts are repeats
-        then, and so are their events."""
+        """Brings every partition's verdicts up to the plans of today. What a crash cuts short is done again: the facts are
+        repeats then, and so are their events."""
         async with self._turn:
             for p, owned in list(self.derived.owned.items()):
                 for round, mark in list(owned.state.rounds.items()):
