@@ -15,7 +15,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
 from deploy.local.folders import announce, free_port, withdraw
-from deploy.local.wiring import SERVICES, House
+from deploy.local.wiring import SERVICES, House, catalogue
 from services.kit import lifecycle
 from services.kit.logs import configure
 from services.kit.runtime import Face
@@ -42,6 +42,8 @@ def serve(settings: Settings, services: Sequence[str] = (), name: str | None = N
     async def main() -> None:
         async with _opened(settings) as (house, stop):
             faces = [house.face(service) for service in services or SERVICES]
+            if not services or "quiz" in services:
+                faces.append(catalogue())
             for face in faces:
                 await lifecycle.insist(face.start, stop)
             listen = _Listener(faces, house, settings.host, settings.port)

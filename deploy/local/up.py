@@ -134,7 +134,8 @@ async def _start(settings: Settings, supervisor: Supervisor) -> None:
     supervisor.start(*(_program(settings, f"work-{service}", hoithi, "work", service) for service in SERVICES))
     await _load_first(settings, port)
     supervisor.start(_program(settings, "web", hoithi, "serve"))
-    await _until(lambda: _ready(settings))
+    async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+        await _until(lambda: _ready(client, f"{local_url(settings)}/readyz"))
 
 
 def _program(settings: Settings, name: str, *command: str) -> Program:
@@ -184,10 +185,9 @@ async def _listens(port: int) -> bool:
     return True
 
 
-async def _ready(settings: Settings) -> bool:
+async def _ready(client: httpx.AsyncClient, url: str) -> bool:
     try:
-        async with httpx.AsyncClient(trust_env=False) as client:
-            return (await client.get(f"{local_url(settings)}/readyz", timeout=5)).status_code == 200
+        return (await client.get(url)).status_code == 200
     except httpx.TransportError:
         return False
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from types import ModuleType
 from typing import Any, cast
 
-from services.events import TOPICS, encode
+from services.events import TOPICS, asyncapi, encode
 from services.kit.bus import Bus, TopicSpec
 from services.kit.clock import SystemClock
 from services.kit.locallog import LocalLog, LocalLogSettings
@@ -14,6 +15,8 @@ from services.kit.runtime import Face, Runtime, Work
 from services.kit.security import Secrets
 from services.kit.settings import Settings
 from services.kit.store import connect, settled
+from services.kit.web import VERSION
+from services.quiz import developers
 from services.quiz.journal import LOG as JOURNAL
 from services.quiz.journal import SCHEMA
 
@@ -74,9 +77,23 @@ class House:
         await settled(closed)
 
 
+def catalogue() -> Face:
+    """The events as pages, from what every worker declares to read: no service could show it, for none knows the others."""
+    reads = {service: _module(service, "worker").SUBSCRIPTIONS for service in SERVICES}
+
+    async def start() -> None:
+        """Nothing to wait for."""
+
+    return Face(name="developers", router=developers.router(asyncapi.document(reads, VERSION)), start=start)
+
+
 def _app(service: str, name: str) -> object:
     # Imported by need: a worker carries only its own service.
-    return getattr(import_module(f"services.{service}.app"), name)
+    return getattr(_module(service, "app"), name)
+
+
+def _module(service: str, name: str) -> ModuleType:
+    return import_module(f"services.{service}.{name}")
 
 
 def topics() -> dict[str, TopicSpec]:

@@ -30,7 +30,7 @@ S = TypeVar("S")
 log = structlog.get_logger(__name__)
 
 TOUCHED = "(touched)"
-"""Stands among the offsets of a partition and counts the changes of its state that no record brought: the guard sees those too."""
+"""Stands among the offsets of a partition and counts changes of its state that no record brought: the guard sees those too."""
 
 
 @dataclass(slots=True)

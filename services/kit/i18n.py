@@ -1,4 +1,4 @@
-"""Two languages: Vietnamese sentences stand in the code and are their own keys; English comes from `locale/en.po` of each service."""
+"""Two languages: Vietnamese sentences stand in the code and are their own keys; English is in each service's `locale/en.po`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on standard error, with the ids that tie lines together and nothing that names a person."""
+"""Structured logs: one JSON object a line on standard error, with ids that tie lines together and nothing that names a person."""
 
 from __future__ import annotations
 

@@ -5,16 +5,23 @@ from __future__ import annotations
 from prometheus_client import Counter, Gauge, Histogram
 
 SUBMISSIONS = Counter("hoithi_submissions_total", "Submissions answered, by HTTP status.", ["status"])
-COMMIT_SIZE = Histogram("hoithi_commit_records", "Records in one group commit.", ["log"], buckets=(1, 4, 16, 64, 256, 1024, 4096))
+COMMIT_SIZE = Histogram("hoithi_commit_records", "Records in one group commit.", ["log"], buckets=(1, 4, 16, 64, 256, 1024))
 COMMIT_SECONDS = Histogram(
-    "hoithi_commit_seconds", "Time of one group commit, fsync included.", ["log"], buckets=(0.001, 0.002, 0.005, 0.01, 0.05, 0.2, 1)
+    "hoithi_commit_seconds",
+    "Time of one group commit, fsync included.",
+    ["log"],
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.05, 0.2, 1),
 )
 REQUESTS = Counter("hoithi_http_requests_total", "Requests but submissions, by service and status.", ["service", "status"])
 CONSUMED = Counter("hoithi_consumed_total", "Records handled, by consumer group and topic.", ["group", "topic"])
 BATCH_SIZE = Histogram("hoithi_batch_records", "Records in one batch of a consumer.", ["group"], buckets=(1, 10, 100, 500, 1000))
 DEAD_LETTERS = Counter("hoithi_dead_letters_total", "Records that went to a dead-letter topic.", ["topic"])
 RETRIES = Counter("hoithi_retries_total", "Batches tried again after a transient fault.", ["group"])
-LAG = Gauge("hoithi_lag_records", "Offsets between the end of a partition and what its group has committed.", ["group", "topic", "partition"])
+LAG = Gauge(
+    "hoithi_lag_records",
+    "Offsets from what a group has committed to the end.",
+    ["group", "topic", "partition"],
+)
 BOARD_SECONDS = Histogram(
     "hoithi_receipt_to_board_seconds", "From receipt to the view that the board reads.", buckets=(0.1, 0.25, 0.5, 1, 2, 5, 15, 60)
 )

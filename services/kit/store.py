@@ -96,3 +96,10 @@ async def find_ids(
     """The documents of these ids, by id. Raises StoreDown."""
     with store_errors():
         return {str(d["_id"]): d async for d in collection.find({"_id": {"$in": list(ids)}}, fields)}
+
+
+async def answers(database: Database) -> bool:
+    """A readiness check: the store answers. Raises StoreDown."""
+    with store_errors():
+        await database.command("ping")
+    return True

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.events import ContestBook, ContestPublished, RoundPlan, state_at
@@ -324,8 +324,10 @@ class UnitIndexes:
 
 
 async def _described() -> None:
-    """Hands in the answers of a paper. The same again gets the same receipt; other answers 409 with the first receipt. Lateness is
-    judged afterwards (verdict `late`). The endpoint itself stands in front of the application (`submissions.py`)."""
+    """Hands in the answers of a paper. The same again gets the same receipt; other answers 409 with the first receipt.
+
+    Lateness is judged afterwards (verdict `late`). The endpoint itself stands in front of the application (`submissions.py`).
+    """
     raise Problem(404, "submissions", "Không tìm thấy.")
 
 

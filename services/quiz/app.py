@@ -14,7 +14,7 @@ from services.kit.cloudevents import type_of
 from services.kit.followed import Followed
 from services.kit.runtime import Face, Runtime, Work
 from services.kit.security import Signer
-from services.kit.store import store_errors
+from services.kit.store import answers, store_errors
 from services.kit.tokens import Bearers
 from services.quiz import pages
 from services.quiz.api import Api, UnitIndexes
@@ -64,7 +64,7 @@ def face(runtime: Runtime) -> Face:
         router=router,
         start=start,
         tasks=(followed.run, shelf.run, store.forget_done),
-        ready={"store": partial(_store_answers, runtime), "clock": partial(_clock_agrees, runtime)},
+        ready={"store": partial(answers, runtime.store), "clock": partial(_clock_agrees, runtime)},
         fast={SUBMISSIONS_PATH: Submissions(journal, papers, runtime.clock)},
     )
 
@@ -78,7 +78,7 @@ def work(runtime: Runtime) -> Work:
         name="quiz",
         start=followed.start,
         tasks=(followed.run, worker.keep_time, worker.sweep, worker.tidy),
-        ready={"store": partial(_store_answers, runtime)},
+        ready={"store": partial(answers, runtime.store)},
     )
 
 
@@ -96,12 +96,6 @@ def _store(runtime: Runtime) -> QuizStore:
 
 def _apply(book: ContestBook, record: Record) -> None:
     book.read(type_of(record.headers), record.value)
-
-
-async def _store_answers(runtime: Runtime) -> bool:
-    with store_errors():
-        await runtime.store.command("ping")
-    return True
 
 
 async def _clock_agrees(runtime: Runtime) -> bool:

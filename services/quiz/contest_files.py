@@ -1,5 +1,5 @@
-"""Reads a contest directory: `contest.yaml`, `questions.csv`, `units.csv`. Every fault is named by file, row and column; nothing is
-half-read."""
+"""Reads a contest directory: `contest.yaml`, `questions.csv`, `units.csv`. Every fault is named by file, row and column;
+nothing is half-read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -166,7 +166,7 @@ def _read_questions(text: str | None, faults: Faults) -> Iterator[Question]:
     for row, cells in _rows(QUESTIONS, text, ("id", "topic", "text", "a", "b", "answer"), faults):
         _check_filled(QUESTIONS, row, cells, ("id", "topic", "text", "answer"), faults)
         if cells["id"] and (other := ids.setdefault(cells["id"], row)) != row:
-            faults.add(QUESTIONS, row, "id", "Mã {id} đã có ở dòng {row}.", id=cells["id"], row=other)
+            faults.add(QUESTIONS, row, "id", "Mã {id} đã có ở dòng {line}.", id=cells["id"], line=other)
         options, letters = _options(row, cells, faults)
         right = _right(row, cells["answer"], letters, faults)
         yield Question(cells["id"], cells["topic"], cells["text"], options, right, cells.get("source", ""))
@@ -210,7 +210,7 @@ def _read_units(text: str | None, faults: Faults) -> list[Unit]:
         _check_filled(UNITS, row, cells, ("code", "name", "kind"), faults)
         code = cells["code"]
         if code in units:
-            faults.add(UNITS, row, "code", "Mã {id} đã có ở dòng {row}.", id=code, row=rows[code])
+            faults.add(UNITS, row, "code", "Mã {id} đã có ở dòng {line}.", id=code, line=rows[code])
         elif code:
             rows[code] = row
             units[code] = Unit(code=code, parent=cells["parent"] or None, name=cells["name"], kind=cells["kind"])
@@ -220,7 +220,7 @@ def _read_units(text: str | None, faults: Faults) -> list[Unit]:
 
 
 def _parents_first(units: dict[str, Unit], rows: Mapping[str, int], faults: Faults) -> list[Unit]:
-    """The units, each behind the one above it. An unknown parent is a fault, and a cycle; what hangs below such a unit is none."""
+    """The units, each behind the one above it. An unknown parent is a fault, and a cycle; what hangs below is none."""
     placed: dict[str, Unit] = {}
     left = dict(units)
     while ready := [unit for unit in left.values() if unit.parent is None or unit.parent in placed]:
@@ -253,13 +253,14 @@ def _zone(settings: Settings) -> ZoneInfo:
 
 
 def _windows(settings: Settings) -> dict[str, Window]:
-    """When each round opens and closes, in UTC, by the round's id. Rounds that overlap are a fault, whatever order they are in."""
+    """When each round opens and closes, in UTC, by the round's id. Rounds that overlap are a fault, in whatever order."""
     zone = _zone(settings)
     windows: dict[str, Window] = {}
     placed: list[tuple[Window, str, Round]] = []
     for path, round in settings.items("rounds"):
-        times = [_utc(settings, f"{path}.{column}", text, zone) for column, text in _times(round)]
-        if (opens := times[0]) is None or (closes := times[1]) is None:
+        opens = _utc(settings, f"{path}.opens", round.opens, zone)
+        closes = _utc(settings, f"{path}.closes", round.closes, zone)
+        if opens is None or closes is None:
             continue
         if closes <= opens:
             settings.fault(f"{path}.closes", "Vòng thi đóng trước khi mở.")
@@ -267,14 +268,10 @@ def _windows(settings: Settings) -> dict[str, Window]:
         windows[round.id] = opens, closes
         placed.append(((opens, closes), path, round))
     placed.sort(key=lambda one: one[0])
-    for (before, _, earlier), ((opens, _), path, _) in zip(placed, placed[1:], strict=False):
+    for (before, _, earlier), ((opens, _), path, _) in pairwise(placed):
         if opens < before[1]:
             settings.fault(f"{path}.opens", "Vòng thi mở khi vòng {other} chưa đóng.", other=earlier.id)
     return windows
-
-
-def _times(round: Round) -> tuple[tuple[str, str], tuple[str, str]]:
-    return ("opens", round.opens), ("closes", round.closes)
 
 
 def _utc(settings: Settings, path: str, text: str, zone: ZoneInfo) -> datetime | None:

@@ -1,7 +1,7 @@
-"""Reads `contest.yaml` by its schema. A converter stops at its first fault and knows no lines; this reader names every one with both.
+"""Reads `contest.yaml` by its schema. A converter stops at its first fault and knows no lines; this reader names all, with lines.
 
-It walks YAML's nodes, which know their lines, along the types that msgspec reads from the classes below. What has no fault is kept
-even where something else has one, so that the rules between settings are checked in the same go.
+It walks YAML's nodes, which know their lines, along the types that msgspec reads from the classes below. What has no fault is
+kept even where something else has one, so that the rules between settings are checked in the same go.
 """
 
 from __future__ import annotations
@@ -238,8 +238,8 @@ class Settings:
 
 
 def _rejoined(node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
-    """The pairs of a mapping. In `{title: Học tập, làm theo Bác}` YAML ends the title at the comma and takes the rest for a key without
-    a value; nobody who writes a title means that."""
+    """The pairs of a mapping. In `{title: Học tập, làm theo Bác}` YAML ends the title at the comma and takes the rest for a key
+    without a value; nobody who writes a title means that."""
     pairs: list[tuple[yaml.Node, yaml.Node]] = []
     for key, value in node.value:
         bare = (

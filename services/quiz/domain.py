@@ -52,8 +52,8 @@ class Paper:
 
 
 def draw(bank: Sequence[Question], blueprint: Mapping[str, int], codes: int, rng: Random) -> list[Paper]:
-    """Draws `codes` papers by the blueprint (topic → count; `*` from all topics that it does not name). The same bank, blueprint and
-    state of `rng` give the same papers. Raises ValueError where the bank is too small."""
+    """Draws `codes` papers by the blueprint (topic → count; `*` from all topics that it does not name). The same bank, blueprint
+    and state of `rng` give the same papers. Raises ValueError where the bank is too small."""
     return [_draw_one(bank, blueprint, f"{number:03d}", rng) for number in range(1, codes + 1)]
 
 
@@ -80,8 +80,8 @@ def _show(question: Question, rng: Random) -> tuple[PaperQuestion, str, str]:
 
 
 def check_answers(answers: str, shape: str) -> int | None:
-    """The position (from 0) of the first question whose answer does not fit, or None where all do. Too few answers are wrong at the
-    first that is missing, too many at the one past the last."""
+    """The position (from 0) of the first question whose answer does not fit, or None where all do. Too few answers are wrong at
+    the first that is missing, too many at the one past the last."""
     if _pattern(shape).fullmatch(answers):
         return None
     at = 0
@@ -118,7 +118,7 @@ def parse_attempt_id(attempt: str) -> tuple[str, str, int]:
 
 
 def paper_code(participant: str, round: str, n: int, codes: Sequence[str]) -> str:
-    """Which paper an attempt gets: the same on every host, and another one for each attempt of a person while there are enough."""
+    """Which paper an attempt gets: the same on every host, and another for each attempt of a person while there are enough."""
     first = int.from_bytes(blake2b(f"{participant}|{round}".encode(), digest_size=8).digest(), "big")
     return codes[(first + n) % len(codes)]
 

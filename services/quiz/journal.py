@@ -1,4 +1,4 @@
-"""The journal of submissions: durable before they are acknowledged, one receipt each, the first submission of an attempt standing.
+"""The journal of submissions: durable before they are acknowledged, one receipt each, the first of an attempt standing.
 
 One commit holds the submission with its answers, the same without them for outside, the receipt's row and the signed tree.
 The journal is a log of the host (design §5): its web processes share it, and its index of attempts makes repeats exact.

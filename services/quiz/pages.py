@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from io import BytesIO
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import segno
 from fastapi import APIRouter, Form, Query, Request, Response
@@ -100,7 +101,7 @@ class ParticipantPages:
             request,
             "contest.html",
             contest=contest,
-            now=now,
+            times=times(contest, now, current),
             current=current,
             state=state_at(current, now),
             rounds=[(plan, state_at(plan, now)) for plan in rounds],
@@ -136,10 +137,11 @@ class ParticipantPages:
         plan = self._book.round(round) if round else current_round(self._book.rounds(contest), now)
         if plan is None or plan.contest != contest:
             raise Problem(404, "round", "Không có vòng thi này.", field="round")
-        return render(request, "paper.html", contest=found, plan=plan, state=state_at(plan, now), now=now)
+        return render(request, "paper.html", contest=found, plan=plan, state=state_at(plan, now), times=times(found, now))
 
     async def result(self, request: Request, contest: str, attempt: str) -> Response:
-        return render(request, "result.html", contest=find(self._book, contest), attempt=attempt, now=self._clock.now())
+        found = find(self._book, contest)
+        return render(request, "result.html", contest=found, attempt=attempt, times=times(found, self._clock.now()))
 
     def _unit(self, request: Request, contest: ContestPublished, asked: str) -> Unit | None:
         """The unit that a QR code or the address brought along, if this contest has it."""
@@ -226,7 +228,6 @@ class ConsolePages:
             "console_contests.html",
             contests=[(c, [(r, state_at(r, now)) for r in self._book.rounds(c.contest)]) for c in contests],
             states=STATES,
-            now=now,
             searched=searched,
             q=q,
             hits=hits,
@@ -278,3 +279,19 @@ def current_round(rounds: Sequence[RoundPlan], now: datetime) -> RoundPlan | Non
     running = [r for r in rounds if state_at(r, now) in ("open", "paused")]
     coming = [r for r in rounds if state_at(r, now) == "upcoming"]
     return next(iter(running or coming or rounds[-1:]), None)
+
+
+def times(contest: ContestPublished, now: datetime, counted: RoundPlan | None = None) -> dict[str, int | None]:
+    """What scripts count with: the server's clock and the moment `counted` turns, in ms since the epoch; the zone in minutes."""
+    zone = now.astimezone(ZoneInfo(contest.timezone)).utcoffset()
+    turns = {"upcoming": counted.opens, "open": counted.closes, "paused": counted.closes} if counted else {}
+    until = turns.get(state_at(counted, now)) if counted else None
+    return {
+        "now": _milliseconds(now),
+        "zone": int(zone.total_seconds()) // 60 if zone else 0,
+        "until": _milliseconds(until) if until else None,
+    }
+
+
+def _milliseconds(time: datetime) -> int:
+    return int(time.timestamp() * 1000)

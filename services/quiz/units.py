@@ -69,14 +69,12 @@ def _entry(unit: Unit, by_code: dict[str, Unit]) -> _Entry:
 
 def _rank(wanted: str, entry: _Entry) -> int | None:
     """How well a unit fits, 0 best; None where it does not."""
-    # People leave out "Phường" and "Quận": the name proper begins at any word.
     name = entry.name
-    if name == wanted or name.endswith(" " + wanted):
-        return 0
-    if name.startswith(wanted):
-        return 1
-    if " " + wanted in name:
-        return 2
     if wanted in name:
-        return 3
-    return 4 if all(word in entry.path for word in wanted.split()) else None
+        if name.startswith(wanted):
+            return 0 if name == wanted else 1
+        if " " + wanted in name:
+            # People leave out "Phường" and "Quận": what ends the name is the name proper, whole.
+            return 2 if name.endswith(" " + wanted) else 3
+        return 4
+    return 5 if all(word in entry.path for word in wanted.split()) else None

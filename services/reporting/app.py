@@ -11,7 +11,7 @@ from services.kit.bus import Record
 from services.kit.cloudevents import type_of
 from services.kit.followed import Followed
 from services.kit.runtime import Face, Runtime, Work
-from services.kit.store import store_errors
+from services.kit.store import answers
 from services.reporting.api import Api
 from services.reporting.board import Board
 from services.reporting.live import Live, Stream
@@ -35,7 +35,7 @@ def face(runtime: Runtime) -> Face:
         router=router,
         start=followed.start,
         tasks=(followed.run, stream.run),
-        ready={"store": partial(_store_answers, runtime)},
+        ready={"store": partial(answers, runtime.store)},
     )
 
 
@@ -48,15 +48,9 @@ def work(runtime: Runtime) -> Work:
         name="reporting",
         start=followed.start,
         tasks=(followed.run, worker.consume, worker.write),
-        ready={"store": partial(_store_answers, runtime)},
+        ready={"store": partial(answers, runtime.store)},
     )
 
 
 def _apply(book: ContestBook, record: Record) -> None:
     book.read(type_of(record.headers), record.value)
-
-
-async def _store_answers(runtime: Runtime) -> bool:
-    with store_errors():
-        await runtime.store.command("ping")
-    return True

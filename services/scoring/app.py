@@ -9,7 +9,7 @@ from services.kit.bus import Record
 from services.kit.cloudevents import type_of
 from services.kit.followed import Followed
 from services.kit.runtime import Face, Runtime, Work
-from services.kit.store import store_errors
+from services.kit.store import answers
 from services.kit.tokens import Bearers
 from services.scoring.api import Api
 from services.scoring.handlers import Library
@@ -28,7 +28,7 @@ def face(runtime: Runtime) -> Face:
         router=api.router,
         start=contests.start,
         tasks=(contests.run,),
-        ready={"store": partial(_store_answers, runtime)},
+        ready={"store": partial(answers, runtime.store)},
     )
 
 
@@ -48,7 +48,7 @@ def work(runtime: Runtime) -> Work:
         name="scoring",
         start=start,
         tasks=(contests.run, keys.run, worker.consume, worker.follow_plans, worker.write, ranker.run),
-        ready={"store": partial(_store_answers, runtime)},
+        ready={"store": partial(answers, runtime.store)},
     )
 
 
@@ -58,9 +58,3 @@ def _read_contest(book: ContestBook, record: Record) -> None:
 
 def _read_key(library: Library, record: Record) -> None:
     library.read_key(type_of(record.headers), record.value)
-
-
-async def _store_answers(runtime: Runtime) -> bool:
-    with store_errors():
-        await runtime.store.command("ping")
-    return True

@@ -147,7 +147,7 @@ class State(msgspec.Struct, array_like=True):
         return None
 
     def put(self, judged: Judged, at: int) -> None:
-        """Lets a judgement stand, of a round that has its mark. `at` is the offset of what brought it; a repeat changes nothing."""
+        """Lets a judgement stand, of a round that has its mark. `at` is the offset of what brought it. Repeats change nothing."""
         person = self._person(judged.participant)
         new = self._packed(judged)
         others = [new]

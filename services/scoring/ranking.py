@@ -94,12 +94,7 @@ class Ranker:
         tally = Tally(attempts, len(valid), domain.perfect(valid))
         rows = domain.standings(valid, plan.counting, plan.ranking, tally.perfect)
         checksum = handlers.checksum(plan.id, rows)
-        if head is None or (head.checksum, head.closes, head.attempts, head.valid) != (
-            checksum,
-            closes,
-            tally.attempts,
-            tally.valid,
-        ):
+        if head is None or (head.checksum, head.closes, head.tally) != (checksum, closes, tally):
             await self._standings.write(plan.id, checksum, by_unit(rows, self._book.units(plan.contest)))
             new = self._head(head, checksum, closes, basis, len(rows), tally)
         else:

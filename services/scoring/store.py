@@ -16,7 +16,7 @@ from bson import Binary
 
 from services.kit.bus import partition_of
 from services.kit.store import FACTS, find_ids, insert_facts, store_errors
-from services.scoring.domain import Judged, Mark, Row
+from services.scoring.domain import Judged, Mark, Row, Tally
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -122,6 +122,10 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     valid: int
     perfect: int
     told: bool = False
+
+    @property
+    def tally(self) -> Tally:
+        return Tally(self.attempts, self.valid, self.perfect)
 
 
 class Standings:

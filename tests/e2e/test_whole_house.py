@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from services.quiz.receipts import check
 from services.kit.security import unb64
+from services.quiz.receipts import check
 from tests.players import Players
 from tests.site import Site
 

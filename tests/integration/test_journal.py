@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,9 +18,7 @@ from services.quiz.receipts import Notary, check, us_of
 
 NOTARY = Notary(bytes(32))
 NOW = datetime(2026, 5, 19, 13, 0, tzinfo=UTC)
-TOPICS = {
-    name: TopicSpec(name=name, partitions=4, log=LOG, kept=timedelta(days=90)) for name in ("submissions", "attempts")
-}
+TOPICS = {name: TopicSpec(name=name, partitions=4, log=LOG, kept=timedelta(days=90)) for name in ("submissions", "attempts")}
 
 
 def outgoing(event: Event) -> Outgoing:
@@ -46,8 +43,8 @@ class Host:
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    yield Host(tmp_path)
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
 
 
 async def test_a_submission_is_receipted_and_told_twice_once_without_its_answers(host: Host) -> None:
@@ -70,7 +67,7 @@ async def test_the_same_again_gets_the_same_receipt_and_tells_nothing(host: Host
 
 
 @pytest.mark.parametrize(("answers", "prediction"), [("ABCA", 1), ("ABCD", 2), ("ABCD", None)])
-async def test_another_submission_gets_the_first_receipt_and_changes_nothing(host: Host, answers: str, prediction: int | None) -> None:
+async def test_another_submission_gets_the_first_receipt(host: Host, answers: str, prediction: int | None) -> None:
     first = await host.take("p1")
     other = await host.take("p1", answers, prediction, NOW + timedelta(seconds=1))
     assert (other.receipt, other.same) == (first.receipt, False)

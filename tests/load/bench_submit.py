@@ -30,7 +30,6 @@ from services.kit.security import Secrets, Signer
 from services.quiz.journal import Paper
 from services.quiz.receipts import us_of
 
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -92,9 +91,7 @@ def write_bodies(path: Path, secrets: Path, turn: int, count: int) -> None:
         for i in range(count):
             person = f"{turn:04d}{i:016d}"
             round = "hai-phong-2023.tuan-1"
-            paper = Paper(
-                f"{person}:{round}:1", person, round, 1, "001", "HP-307-11425", ("hoc-sinh",), started, "4" * 20
-            )
+            paper = Paper(f"{person}:{round}:1", person, round, 1, "001", "HP-307-11425", ("hoc-sinh",), started, "4" * 20)
             token = signer.sign(msgspec.msgpack.encode(paper))
             file.write(json.dumps({"paper_token": token, "answers": "ABCDABCDABCDABCDABCD", "prediction": i}) + "\n")
 

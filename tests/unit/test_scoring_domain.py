@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -134,7 +136,7 @@ def test_the_same_attempts_in_any_order_give_the_same_standings(found, counting,
     shuffled = data.draw(st.permutations(found))
     assert standings(shuffled, counting, ranking, perfect(shuffled)) == rows
     assert sorted(row.participant for row in rows) == sorted({entry.participant for entry in found})
-    assert all(row.rank == position or row.rank == before.rank for position, (before, row) in enumerate(zip(rows, rows[1:], strict=False), 2))
+    assert all(row.rank == position or row.rank == before.rank for position, (before, row) in enumerate(pairwise(rows), 2))
     assert standings(found, counting, ranking, perfect(found), most=2) == rows[:2]
 
 

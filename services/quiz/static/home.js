@@ -1,7 +1,7 @@
 /* The home of a contest: the countdown by the server's clock, and the button that fits what this phone knows. */
 (function () {
   "use strict";
-  var H = Hoithi, data = H.data, person = H.person.current(), left = H.el("left");
+  var H = Hoithi, data = H.data, el = H.el, person = H.person.current(), left = el("left");
   var RELOAD_SPREAD_MS = 3000;
 
   function tick() {
@@ -16,25 +16,25 @@
   }
 
   function mine() {
-    var receipts = H.person.receipts(person), list = H.el("mine-list");
+    var receipts = H.person.receipts(person), list = el("mine-list");
     receipts.forEach(function (receipt) {
       var item = H.make("li"), link = H.make("a", { href: "/c/" + data.contest + "/ket-qua/" + encodeURIComponent(receipt.attempt_id) });
       link.textContent = H.say("attempt", { round: receipt.round_name, n: receipt.n, at: H.at(receipt.received_at) });
       item.appendChild(link);
       list.appendChild(item);
     });
-    H.show(H.el("mine"), receipts.length > 0);
+    H.show(el("mine"), receipts.length > 0);
   }
 
   function button() {
-    var go = H.el("go"), last = H.person.receipts(person, data.round)[0];
+    var go = el("go"), last = H.person.receipts(person, data.round)[0];
     if (!go) { return; }
     go.href = "/c/" + data.contest + "/thi?round=" + encodeURIComponent(data.round);
     if (H.person.work(person, data.round)) {
       go.textContent = H.say("go_on");
     } else if (last && last.left === 0) {
       H.show(go, false);
-      H.show(H.el("spent"), true);
+      H.show(el("spent"), true);
     } else if (last) {
       go.textContent = H.say("again", { n: last.n + 1 });
     }
@@ -42,8 +42,10 @@
 
   if (data.until) { tick(); }
   if (person) {
+    el("who-name").textContent = person.name;
+    H.show(el("who"), true);
     button();
     mine();
-    if (H.el("unit-box")) { H.show(H.el("unit-box"), false); }
+    if (el("unit-box")) { H.show(el("unit-box"), false); }
   }
 })();

@@ -111,6 +111,7 @@
       item.appendChild(button);
       el("marks").appendChild(item);
     });
+    el("place").textContent = H.say("look_over");
     H.show(el("review-prediction"), !!work.question);
     el("review-prediction").textContent = work.prediction ? H.say("prediction_is", { n: work.prediction }) : H.say("prediction_blank");
     H.show(el("question"), false);
@@ -203,6 +204,7 @@
   });
 
   if (!person) { register(); return; }
+  el("who-name").textContent = person.name;
   H.show(el("no-store"), !H.store.lasts);
   var last = H.person.receipts(person, data.round)[0];
   if (last) {

@@ -97,10 +97,10 @@ var Hoithi = (function () {
     return m + ":" + two(s % 60);
   }
 
-  /* A time of the clock as people write it, e.g. "20:05 19/5". */
+  /* A time in the contest's own time zone as people write it, e.g. "20:05 19/5". */
   function at(text) {
-    var t = new Date(text);
-    return two(t.getHours()) + ":" + two(t.getMinutes()) + " " + t.getDate() + "/" + (t.getMonth() + 1);
+    var t = new Date(Date.parse(text) + data.zone * 60000);
+    return two(t.getUTCHours()) + ":" + two(t.getUTCMinutes()) + " " + t.getUTCDate() + "/" + (t.getUTCMonth() + 1);
   }
 
   return {

@@ -1,0 +1,49 @@
+"""The organisers' view of the outbox: what waits, what went out, what needs a decision."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from services.kit.clock import Clock
+from services.kit.problems import Problem
+from services.kit.web import csrf_field, render
+from services.kit.web.console import Organiser, OrganiserForm
+from services.notify.domain import STATES, States, masked
+from services.notify.store import COUNTED, Outbox
+
+PAGE = 50
+
+NAMES: dict[str, str] = {
+    "waiting": "Đang chờ gửi",
+    "sending": "Đang gửi",
+    "sent": "Đã gửi",
+    "failed": "Không gửi được",
+    "uncertain": "Chưa rõ đã đến hay chưa",
+}
+
+
+def router(outbox: Outbox, clock: Clock, gateway: bool) -> APIRouter:
+    """`/console/messages`. `gateway`: whether there is one to send through."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/console/messages")
+    async def messages(
+        request: Request, session: Organiser, state: States = "waiting", page: Annotated[int, Query(ge=0, le=10_000)] = 0
+    ) -> Response:
+        counts = await outbox.counts()
+        found = await outbox.page(state, page * PAGE, PAGE + 1)
+        return render(
+            request, "messages.html", states=STATES, names=NAMES, counts=counts, counted=COUNTED, state=state, page=page,
+            messages=found[:PAGE], more=len(found) > PAGE, masked=masked, gateway=gateway, csrf=csrf_field(request),
+        )  # fmt: skip
+
+    @routes.post("/console/messages/again")
+    async def send_again(form: OrganiserForm) -> Response:
+        if not await outbox.send_again(str(form.get("message", "")), clock.now()):
+            raise Problem(409, "message", "Tin này không còn chờ quyết định.", field="message")
+        return RedirectResponse("/console/messages?state=waiting", 303)
+
+    return routes
