@@ -49,16 +49,28 @@ class Round:
 
 
 async def audit(house: House, round: str | None, patience: float) -> Mapping[str, Round]:
-    """Every round that has attempts (or just `round`). Looks again, for at most `patience` seconds, while stages differ:
-    workers may be catching up."""
-    until = time.monotonic() + patience
+    """Every round that has attempts (or just `round`). While stages differ it looks again, until the workers have caught up and
+    the same differences stay, or for `patience` seconds."""
+    until, before = time.monotonic() + patience, None
     while True:
+        caught_up = await _caught_up(house)
         rounds = await _look(house)
         if round is not None:
             rounds = {round: rounds.get(round, Round())}
-        if time.monotonic() >= until or not any(found.differences() for found in rounds.values()):
+        differences = {name: found.differences() for name, found in rounds.items() if found.differences()}
+        if not differences or (caught_up and differences == before) or time.monotonic() >= until:
             return dict(sorted(rounds.items()))
+        before = differences
         await asyncio.sleep(1)
+
+
+async def _caught_up(house: House) -> bool:
+    """Whether scoring has judged, and reporting's snapshots hold, all that the log does."""
+    judged = await house.bus.committed("scoring", "submissions")
+    ends = await house.bus.end_offsets("submissions")
+    if any(judged.get(partition, 0) < end for partition, end in ends.items()):
+        return False
+    return not await reporting.behind(house.runtime("reporting").store, house.bus)
 
 
 async def _look(house: House) -> dict[str, Round]:

@@ -159,10 +159,13 @@ def audit(round: str | None = None, *, wait: Annotated[float, Parameter(help="S�
 def trace(attempt: str) -> int:
     from deploy.local.trace import trace as run
 
+    if attempt.count(":") != 2:
+        raise Refusal(f"Mã bài thi không đúng dạng: {attempt}.", "An attempt is participant:round:number.")
     steps = _in_house(Settings(), lambda house: run(house, attempt))
     for step in steps:
         details = "  ".join(f"{name}={value}" for name, value in step.details.items())
-        terminal.print(f"{step.at:%Y-%m-%d %H:%M:%S.%f%z}  {step.service:<10} {step.what:<22} {details}")
+        at = f"{step.at:%Y-%m-%d %H:%M:%S.%f%z}" if step.at else "-"
+        terminal.print(f"{at:<31}  {step.service:<10} {step.what:<22} {details}")
     if not steps:
         terminal.print(f"Không có bài thi nào mang mã {attempt}.")
     return 0 if steps else 1

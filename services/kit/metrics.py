@@ -12,7 +12,7 @@ COMMIT_SECONDS = Histogram(
     ["log"],
     buckets=(0.001, 0.002, 0.005, 0.01, 0.05, 0.2, 1),
 )
-REQUESTS = Counter("hoithi_http_requests_total", "Requests but submissions, by service and status.", ["service", "status"])
+REQUESTS = Counter("hoithi_http_requests_total", "Requests but submissions, by HTTP status.", ["status"])
 CONSUMED = Counter("hoithi_consumed_total", "Records handled, by consumer group and topic.", ["group", "topic"])
 BATCH_SIZE = Histogram("hoithi_batch_records", "Records in one batch of a consumer.", ["group"], buckets=(1, 10, 100, 500, 1000))
 DEAD_LETTERS = Counter("hoithi_dead_letters_total", "Records that went to a dead-letter topic.", ["topic"])

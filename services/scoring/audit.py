@@ -14,10 +14,10 @@ from services.scoring.store import Standings, Verdicts
 async def verdicts(runtime: Runtime) -> Mapping[str, Verdict]:
     """The verdict of the highest revision of every attempt, by attempt id. Raises StoreDown."""
     standing: dict[str, tuple[int, Verdict]] = {}
-    async for judged in Verdicts(runtime.store).all():
-        held = standing.get(judged.attempt)
-        if held is None or judged.revision > held[0]:
-            standing[judged.attempt] = judged.revision, judged.verdict
+    async for attempt, revision, verdict in Verdicts(runtime.store).all():
+        held = standing.get(attempt)
+        if held is None or revision > held[0]:
+            standing[attempt] = revision, verdict
     return {attempt: verdict for attempt, (_, verdict) in standing.items()}
 
 

@@ -62,7 +62,7 @@ def verdict(started: int, received: int, minutes: int, closes: int) -> Verdict:
     return "late" if received > min(started + minutes * MINUTE, closes) + GRACE else "valid"
 
 
-class Judged(msgspec.Struct, frozen=True, kw_only=True):
+class Judged(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """The judgement on one submission. `rules` is the revision of the round's plan that it was judged by."""
 
     participant: str

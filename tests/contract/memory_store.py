@@ -31,6 +31,10 @@ class MemoryCollection:
         if errors:
             raise BulkWriteError({"writeErrors": errors})
 
+    async def update_many(self, query: Mapping[str, Any], update: Mapping[str, Any]) -> None:
+        async for found in self.find(query):
+            self.documents[found["_id"]] |= update["$set"]
+
     async def find_one(self, query: Mapping[str, Any], fields: Any = None) -> Document | None:
         async for found in self.find(query):
             return found

@@ -19,6 +19,8 @@ from services.kit.locallog import LocalLog
 from services.kit.runtime import Runtime
 from services.kit.security import Secrets
 from services.kit.settings import Settings
+from services.notify import worker as notify
+from services.notify.store import Outbox
 from services.reporting import worker as reporting
 from services.scoring import worker as scoring
 from services.scoring.handlers import Library
@@ -57,9 +59,17 @@ def scoring_consumer(runtime: Runtime) -> Consumer:
     return scoring.ScoringWorker(runtime, library)
 
 
+def notify_consumer(runtime: Runtime) -> Consumer:
+    return notify.NotifyWorker(runtime, known_contests(), Outbox(runtime.store))
+
+
 CONSUMERS: dict[str, tuple[tuple[str, ...], Callable[[Runtime], Consumer]]] = {
     subscription.group: (subscription.topics, build)
-    for declared, build in ((reporting.SUBSCRIPTIONS, reporting_consumer), (scoring.SUBSCRIPTIONS, scoring_consumer))
+    for declared, build in (
+        (notify.SUBSCRIPTIONS, notify_consumer),
+        (reporting.SUBSCRIPTIONS, reporting_consumer),
+        (scoring.SUBSCRIPTIONS, scoring_consumer),
+    )
     for subscription in declared
     if subscription.group
 }

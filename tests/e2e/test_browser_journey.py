@@ -263,19 +263,16 @@ def test_time_that_is_up_hands_the_paper_in(phone: BrowserContext) -> None:
     expect(page.get_by_role("heading", name="Đã nhận bài của bạn")).to_be_visible()
 
 
-def test_a_first_view_is_light(phone: BrowserContext) -> None:
-    sizes: list[int] = []
-
-    def weigh(response: Response) -> None:
-        sizes.append(len(response.body()))
-
-    for path in (f"/c/{CONTEST}", f"/c/{CONTEST}/dang-ky", f"/c/{CONTEST}/thi", f"/board/{CONTEST}"):
-        sizes.clear()
-        page = phone.new_page()
-        page.on("response", lambda response: weigh(response) if "stream" not in response.url else None)
-        page.goto(path, wait_until="load")
-        assert sum(sizes) <= FIRST_VIEW_BYTES, (path, sum(sizes))
-        page.close()
+@pytest.mark.parametrize("path", [f"/c/{CONTEST}", f"/c/{CONTEST}/dang-ky", f"/c/{CONTEST}/thi", f"/board/{CONTEST}"])
+def test_a_first_view_is_light(phone: BrowserContext, path: str) -> None:
+    page = phone.new_page()
+    if path.endswith("/thi"):  # which sends strangers on to registration
+        page.add_init_script(f"localStorage.setItem('hoithi.person.{CONTEST}', JSON.stringify({{id: 'x', name: 'x'}}))")
+    seen: list[Response] = []
+    page.on("response", lambda response: seen.append(response))
+    page.goto(path, wait_until="load")
+    sizes = {response.url: len(response.body()) for response in seen if "/api/v1/stream" not in response.url}
+    assert sum(sizes.values()) <= FIRST_VIEW_BYTES, sizes
 
 
 @pytest.mark.parametrize("width", [320, 360, 1280])

@@ -117,6 +117,12 @@ def test_the_event_carries_the_contest(directory: Path) -> None:
     assert (event.documents, event.timezone) == (files.documents, "Asia/Ho_Chi_Minh")
 
 
+@pytest.mark.parametrize("nothing", ["", "~", "null"])
+def test_what_may_be_left_out_may_be_left_empty(directory: Path, nothing: str) -> None:
+    change(directory, "contest.yaml", "prediction: Bao nhiêu người đúng cả?", f"prediction: {nothing}")
+    assert read_contest(directory).rounds[0].prediction is None
+
+
 def test_an_unquoted_comma_does_not_cut_a_text(directory: Path) -> None:
     change(directory, "contest.yaml", "title: Kế hoạch}", "title: Kế hoạch, lần 2, sửa đổi}")
     change(directory, "contest.yaml", "name: Tuần 1,", "name: Tuần 1, mở màn,")
@@ -154,7 +160,7 @@ def test_spaces_around_cells_semicolons_and_empty_rows_change_nothing(directory:
     plain = read_contest(directory)
     for name in ("questions.csv", "units.csv"):
         quoted = FILES[name].replace('"Một, hai?"', "Một‚ hai?").replace('"a,c"', "ac").replace(",", " ; ")
-        (directory / name).write_text(quoted.replace("‚", ",") + ";;;;;;;;;;;;\n")
+        (directory / name).write_text("\n" + quoted.replace("‚", ",") + ";;;;;;;;;;;;\n")
     assert read_contest(directory) == plain
 
 
@@ -279,6 +285,12 @@ def test_one_fault_does_not_call_forth_others(directory: Path) -> None:
 def test_a_cycle_names_each_unit_in_it_and_none_below(directory: Path) -> None:
     (directory / "units.csv").write_text(UNITS + "X1,X2,Một,w\nX2,X1,Hai,w\nX3,X2,Ba,w\n")
     assert [place[1] for place in places(directory)] == [6, 7]
+
+
+def test_a_head_with_a_fault_leaves_the_rows_unread(directory: Path) -> None:
+    change(directory, "questions.csv", "g,h,answer", "g,g,answer")
+    change(directory, "questions.csv", "gh,", "z,")
+    assert places(directory) == [("questions.csv", 1, "g", "Cột này có hai lần.")]
 
 
 def test_faults_of_all_files_come_at_once(directory: Path) -> None:

@@ -73,6 +73,7 @@ def test_a_path_leads_from_below_the_root_to_the_unit() -> None:
 
 def test_words_may_lie_on_the_way_to_the_unit() -> None:
     assert codes("kien an to 5") == ["TD"]
+    assert codes("phuong kien an") == ["VD", "TM", "TD"]
 
 
 def test_a_slip_of_the_finger_is_forgiven_and_nonsense_finds_nothing() -> None:

@@ -16,14 +16,21 @@
   }
 
   function mine() {
-    var receipts = H.person.receipts(person), list = el("mine-list");
-    receipts.forEach(function (receipt) {
-      var item = H.make("li"), link = H.make("a", { href: "/c/" + data.contest + "/ket-qua/" + encodeURIComponent(receipt.attempt_id) });
-      link.textContent = H.say("attempt", { round: receipt.round_name, n: receipt.n, at: H.at(receipt.received_at) });
-      item.appendChild(link);
+    var list = el("mine-list"), here = "/c/" + data.contest;
+    function add(path, text) {
+      var item = H.make("li");
+      item.appendChild(H.make("a", { href: here + path }, text));
       list.appendChild(item);
+    }
+    data.rounds.forEach(function (round) {
+      // What is still in hand for this round is led to by the big button.
+      if (round !== data.round && H.person.work(person, round)) { add("/thi?round=" + encodeURIComponent(round), H.say("unsent")); }
     });
-    H.show(el("mine"), receipts.length > 0);
+    H.person.receipts(person).forEach(function (receipt) {
+      var text = H.say("attempt", { round: receipt.round_name, n: receipt.n, at: H.at(receipt.received_at) });
+      add("/ket-qua/" + encodeURIComponent(receipt.attempt_id), text);
+    });
+    H.show(el("mine"), list.children.length > 0);
   }
 
   function button() {

@@ -3,7 +3,7 @@
   "use strict";
   var H = Hoithi, el = H.el, data = H.data, LETTERS = "ABCDEFGH";
   var person = H.person.current(), work = null, deadline = 0, ticking = 0, resyncing = false;
-  var SCREENS = ["intro", "work", "sending", "done"], SAY_MINUTES = [5, 1];
+  var SCREENS = ["intro", "work", "sending", "done"], SAY_MINUTES = [5, 1], RESYNC_MS = 3000;
 
   function screen(name) {
     SCREENS.forEach(function (id) { H.show(el(id), id === name); });
@@ -122,20 +122,21 @@
 
   /* ---- time ---- */
   function tick() {
-    if (H.clock.jumped()) { resync(); }
+    var doubtful = H.clock.jumped(); // the phone slept, or somebody moved its clock: only the server can tell the time
+    if (doubtful) { resync(); }
     var ms = deadline - H.clock.now(), minutes = Math.ceil(ms / 60000);
     el("time").textContent = H.span(ms);
     el("time").className = ms < 60000 ? "time short" : "time";
     if (SAY_MINUTES.indexOf(minutes) >= 0) { el("time-said").textContent = H.say("minutes_left", { n: minutes }); }
-    if (ms <= 0) { hand(true); }
+    if (ms <= 0 && !doubtful) { hand(true); }
   }
 
   function resync() {
     if (resyncing) { return; }
     var sent = Date.now();
     resyncing = true;
+    setTimeout(function () { resyncing = false; }, RESYNC_MS);
     H.request("GET", "/api/v1/contests/" + encodeURIComponent(data.contest), null, null, function (status, answer) {
-      resyncing = false;
       if (status === 200) { H.clock.set(Date.parse(answer.now), sent); }
     });
   }
