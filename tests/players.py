@@ -76,7 +76,8 @@ class Players:
             category = self.contest["categories"][i % len(self.contest["categories"])]["id"]
             person = await self.call("POST", "/api/v1/participants", json={
                 "contest": self.contest["id"], "name": f"Nguyễn Thị {i}", "phone": f"09{self._seed % 100:02d}{i:06d}",
-                "unit": ward, "categories": [category], "consent": {"version": self.contest["consent"]["version"], "accepted": True},
+                "unit": ward, "categories": [category],
+                "consent": {"version": self.contest["consent"]["version"], "accepted": True},
             })  # fmt: skip
             headers = {"Authorization": f"Bearer {person['token']}"}
             attempt = await self.call("POST", "/api/v1/attempts", json={"round": self.round}, headers=headers)

@@ -139,7 +139,12 @@ async def _start(settings: Settings, supervisor: Supervisor) -> None:
 
 
 def _program(settings: Settings, name: str, *command: str) -> Program:
-    here = {"HOITHI_PROCESS": name, "HOITHI_PORT": str(settings.port), "HOITHI_DATA_DIR": str(settings.data_dir)}
+    here = {
+        "HOITHI_PROCESS": name,
+        "HOITHI_PORT": str(settings.port),
+        "HOITHI_DATA_DIR": str(settings.data_dir),
+        "HOITHI_PUBLIC_URL": public_url(settings),
+    }
     return Program(name=name, command=command, environment=here)
 
 

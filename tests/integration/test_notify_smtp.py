@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -22,6 +22,7 @@ from services.kit.security import Secrets
 from services.kit.settings import Settings
 from services.notify.mail import Sender
 from services.notify.store import Outbox
+from tests.site import free_port
 
 if TYPE_CHECKING:
     from services.kit.store import Database
@@ -45,10 +46,9 @@ class Gateway:
 @pytest.fixture
 def gateway() -> Iterator[tuple[Gateway, str]]:
     handler = Gateway()
-    controller = Controller(handler, hostname="127.0.0.1", port=0)
+    port = free_port()
+    controller = Controller(handler, hostname="127.0.0.1", port=port)
     controller.start()
-    assert controller.server is not None
-    port = controller.server.sockets[0].getsockname()[1]
     yield handler, f"smtp://127.0.0.1:{port}"
     controller.stop()
 
@@ -91,10 +91,10 @@ def message(attempt: str = "an:c.r:1", **changed: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def post(database: Database, gateway: tuple[Gateway, str], tmp_path: Path) -> AsyncIterator[Post]:
+async def post(database: Database, gateway: tuple[Gateway, str], tmp_path: Path) -> Post:
     post = Post(database, gateway[1], tmp_path)
     await post.outbox.prepare()
-    yield post
+    return post
 
 
 async def test_a_message_goes_out_once_in_its_readers_words(post: Post, gateway: tuple[Gateway, str]) -> None:
