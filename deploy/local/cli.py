@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 from cyclopts import App, Parameter
 from pydantic import ValidationError
 from rich.console import Console as Terminal
-from rich.table import Table
 
 from deploy.local.refusal import Refusal
 from services.kit.bus import BusDown
@@ -140,17 +139,16 @@ def audit(round: str | None = None, *, wait: Annotated[float, Parameter(help="S�
     from deploy.local.audit import audit as run
 
     rounds = _in_house(Settings(), lambda house: run(house, round, wait))
-    table = Table("Vòng thi", "Bài", "Lệch")
     faults = 0
     for name, found in rounds.items():
         terminal.print(f"{name}: {found.summary()}")
         for attempt, what in found.differences():
             faults += 1
-            table.add_row(name, attempt, what)
+            # A line each, however long: a table would cut the names off in a narrow terminal.
+            terminal.print(f"  {attempt}  {what}")
     if not rounds:
         terminal.print("Chưa có bài thi nào.")
     if faults:
-        terminal.print(table)
         terminal.print(f"[red]{faults} điểm lệch.[/]")
     return 1 if faults else 0
 

@@ -125,7 +125,7 @@ def compose(message: dict[str, Any], runtime: Runtime) -> MIMEText:
     mail = MIMEText(_templates.get_template("result.txt").render(message, _=say, received=received, link=link), "plain", "utf-8")
     mail["From"] = formataddr(parseaddr(runtime.settings.mail_from))
     mail["To"] = message["email"]
-    mail["Subject"] = Header(say("Kết quả lượt thi {n}, {round}: {title}", **message), "utf-8").encode()
+    mail["Subject"] = Header(say("Kết quả lượt thi {n}, {round}: {title}", **message), "utf-8", header_name="Subject").encode()
     mail["Date"] = format_datetime(runtime.clock.now())
     mail["Message-ID"] = f"<{blake2b(message['_id'].encode(), digest_size=16).hexdigest()}@hoithi>"
     mail["Auto-Submitted"] = "auto-generated"
