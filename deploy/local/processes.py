@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import Callable, Sequence
 from contextlib import asynccontextmanager
@@ -46,6 +47,9 @@ def serve(settings: Settings, services: Sequence[str] = (), name: str | None = N
                 faces.append(catalogue())
             for face in faces:
                 await lifecycle.insist(face.start, stop)
+            # What stands now stays: the collector need not walk it again and again between submissions.
+            gc.freeze()
+            gc.set_threshold(50_000, 20, 50)
             listen = _Listener(faces, house, settings.host, settings.port)
             await _run(house, name, listen, [task for face in faces for task in face.tasks], stop)
 
