@@ -47,7 +47,7 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    commit_ms: Annotated[float, Field(gt=0, le=100)] = 2.0
+    commit_ms: Annotated[float, Field(gt=0, le=100)] = 5.0
     """How long a group commit waits for company, in milliseconds."""
 
     segment_mb: Annotated[int, Field(ge=1)] = 256

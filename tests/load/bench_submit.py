@@ -1,6 +1,6 @@
 """`make bench-submit`: durable submissions a second on one core, against FastAPI's empty endpoint in the same run.
 
-Server on core 0, wrk on core 1, in turns A B A B …; medians, and the ratio. Every acknowledged attempt is then looked for in
+Server on core 0, wrk on core 1, in turns A B C A B C …; medians, and the ratio. C is our server with nothing done: the ceiling. Every acknowledged attempt is then looked for in
 the journal. Needs wrk (Debian: `apt-get install wrk`) and two cores.
 """
 
@@ -116,7 +116,7 @@ def main() -> int:
     if not shutil.which("wrk"):
         print("wrk is missing: apt-get install wrk", file=sys.stderr)
         return 2
-    ours, empty, acknowledged_all = [], [], set()
+    ours, empty, ceiling, acknowledged_all = [], [], [], set()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
         bodies, acknowledged, plain = Path(folder) / "bodies", Path(folder) / "acknowledged", Path(folder) / "plain"
@@ -131,12 +131,17 @@ def main() -> int:
             acknowledged_all |= set(acknowledged.read_text().split())
             with server(uvicorn, other, "/docs"):
                 empty.append(wrk(other, "/submit", plain, acknowledged, options.connections, options.seconds, True))
-            print(f"turn {turn + 1}: durable {ours[-1]}  empty {empty[-1]}", flush=True)
+            with server([sys.executable, str(HERE / "noop.py"), str(other)], other, "/"):
+                ceiling.append(wrk(other, "/", plain, acknowledged, options.connections, options.seconds, True))
+            print(f"turn {turn + 1}: durable {ours[-1]}  empty {empty[-1]}  no-op {ceiling[-1]}", flush=True)
         held = in_journal(data)
-    durable, nothing = (statistics.median(f.per_second for f in side) for side in (ours, empty))
+    durable, nothing, most = (statistics.median(f.per_second for f in side) for side in (ours, empty, ceiling))
     ratios = sorted(a.per_second / b.per_second for a, b in zip(ours, empty, strict=True))
     lost = acknowledged_all - held
     print(f"durable submissions/s {durable:,.0f}, FastAPI's empty endpoint {nothing:,.0f}, c{options.connections}")
+    print(
+        f"the same server with nothing done at all {most:,.0f}/s, {most / nothing:.2f} times the empty endpoint: no more is to be had"
+    )
     print(f"ratio of each turn: median {statistics.median(ratios):.2f}, from {ratios[0]:.2f} to {ratios[-1]:.2f} (goal 3.0)")
     print(f"{len(acknowledged_all):,} acknowledged, {len(held):,} in the journal, {len(lost)} lost")
     return 1 if lost or any(f.errors for f in ours) else 0
