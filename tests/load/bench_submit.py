@@ -1,7 +1,7 @@
 """`make bench-submit`: durable submissions a second on one core, against FastAPI's empty endpoint in the same run.
 
-Server on core 0, wrk on core 1, in turns A B C A B C …; medians, and the ratio. C is our server with nothing done: the ceiling. Every acknowledged attempt is then looked for in
-the journal. Needs wrk (Debian: `apt-get install wrk`) and two cores.
+Server on core 0, wrk on core 1, in turns A B C A B C …; medians, and the ratio. C is our server with
+nothing done: the ceiling. Every acknowledged attempt is then looked for in the journal. Needs wrk (Debian: `apt-get install wrk`) and two cores.
 """
 
 from __future__ import annotations
@@ -133,17 +133,14 @@ def main() -> int:
                 empty.append(wrk(other, "/submit", plain, acknowledged, options.connections, options.seconds, True))
             with server([sys.executable, str(HERE / "noop.py"), str(other)], other, "/"):
                 ceiling.append(wrk(other, "/", plain, acknowledged, options.connections, options.seconds, True))
-            print(f"turn {turn + 1}: durable {ours[-1]}
-  empty {empty[-1]}
-  no-op {ceiling[-1]}", flush=True)
+            for name, side in (("durable", ours), ("empty", empty), ("no-op", ceiling)):
+                print(f"turn {turn + 1}: {name} {side[-1]}", flush=True)
         held = in_journal(data)
     durable, nothing, most = (statistics.median(f.per_second for f in side) for side in (ours, empty, ceiling))
     ratios = sorted(a.per_second / b.per_second for a, b in zip(ours, empty, strict=True))
     lost = acknowledged_all - held
     print(f"durable submissions/s {durable:,.0f}, FastAPI's empty endpoint {nothing:,.0f}, c{options.connections}")
-    print(
-        f"the same server with nothing done at all {most:,.0f}/s, {most / nothing:.2f} times the empty endpoint"
-    )
+    print(f"the same server with nothing done at all {most:,.0f}/s, {most / nothing:.2f} times the empty endpoint")
     print(f"ratio of each turn: median {statistics.median(ratios):.2f}, from {ratios[0]:.2f} to {ratios[-1]:.2f} (goal 3.0)")
     print(f"{len(acknowledged_all):,} acknowledged, {len(held):,} in the journal, {len(lost)} lost")
     return 1 if lost or any(f.errors for f in ours) else 0
