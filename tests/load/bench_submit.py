@@ -1,7 +1,8 @@
 """`make bench-submit`: durable submissions a second on one core, against FastAPI's empty endpoint in the same run.
 
 Server on core 0, wrk on core 1, in turns A B C A B C …; medians, and the ratio. C is our server with
-nothing done: the ceiling. Every acknowledged attempt is then looked for in the journal. Needs wrk (Debian: `apt-get install wrk`) and two cores.
+nothing done: the ceiling. Every acknowledged attempt is then looked for in the journal.
+Needs wrk (Debian: `apt-get install wrk`) and two cores.
 """
 
 from __future__ import annotations
