@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from services.events.base import PREFIX, Event, Moment
+from services.events.base import PREFIX, Event, Moment, rfc3339
 
 
 class AttemptEvent(Event, frozen=True, kw_only=True):
@@ -48,4 +48,4 @@ class AttemptSubmitted(AttemptEvent, frozen=True, kw_only=True):
 
     @property
     def id(self) -> str:
-        return f"{self.attempt}/{self.time.isoformat()}"
+        return f"{self.attempt}/{rfc3339(self.time)}"

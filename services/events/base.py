@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
@@ -11,6 +12,9 @@ PREFIX = "vn.hoithi."
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time with its offset from UTC. One without is refused where it is decoded, not met in the first comparison."""
+
+rfc3339: Callable[[datetime], str] = msgspec.to_builtins
+"""A time as it stands in the body of an event."""
 
 registry: dict[str, type[Event]] = {}
 """Every event class by its CloudEvents type, filled as the classes are defined."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+import msgspec
+
 
 def cloudevent(type: str, id: str, source: str, time: datetime) -> dict[str, str]:
     """The headers of an event, as the Kafka protocol binding names them."""
@@ -13,7 +15,7 @@ def cloudevent(type: str, id: str, source: str, time: datetime) -> dict[str, str
         "ce_type": type,
         "ce_id": id,
         "ce_source": source,
-        "ce_time": time.isoformat(),
+        "ce_time": msgspec.to_builtins(time),
         "content-type": "application/json",
     }
 

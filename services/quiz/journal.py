@@ -9,13 +9,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 
 from services.events import AttemptSubmitted, Event, SubmissionReceived
 from services.kit.bus import Outgoing
 from services.kit.locallog import GroupCommit, Log
-from services.quiz.receipts import Notary, Receipt, Tree, digest_of, leaf_of, time_of, write
+from services.quiz.receipts import Notary, Receipt, Tree, digest_of, leaf_of, time_of, us_of, write
 
 LOG = "journal"
 SCHEMA = """
@@ -44,35 +45,38 @@ class Paper(msgspec.Struct, frozen=True, array_like=True):
     shape: str
 
 
-@dataclass(slots=True)
-class Submission:
+class Submission(msgspec.Struct, frozen=True, gc=False):
     """What came in, and when the server saw it."""
 
     paper: Paper
     answers: str
     prediction: int | None
-    received_us: int
+    received_at: datetime
 
 
-@dataclass(slots=True)
-class Receipted:
+class Receipted(msgspec.Struct, frozen=True, gc=False):
     """`same` is False where the attempt had already been handed in with other content; the receipt is that of the first."""
 
     receipt: str
-    received_us: int
+    received_at: datetime
     same: bool
 
 
-@dataclass(slots=True)
-class _Row:
+@dataclass(frozen=True, slots=True)
+class _Entry:
     """A line of the table of receipts, and the tree that it is a leaf of."""
 
+    attempt: str
     received_us: int
     digest: bytes
-    tree: Tree
     leaf: int
-    size: int
+    tree: Tree
     signature: bytes
+
+    def receipt(self) -> str:
+        size = len(self.tree.leaves)
+        path = self.tree.path(self.leaf)
+        return write(Receipt(1, self.attempt, self.received_us, self.digest, self.leaf, size, path, self.signature))
 
 
 class Journal:
@@ -102,41 +106,43 @@ class Journal:
 
     def _commit(self, submissions: Sequence[Submission]) -> Sequence[Receipted]:
         with self._log.transaction() as transaction:
-            connection = transaction.connection
-            rows = self._known(connection, submissions)
-            firsts = _firsts(submissions, rows)
+            entries = self._known(transaction.connection, submissions)
+            firsts = _firsts(submissions, entries)
             if firsts:
-                rows |= self._notarise(connection, firsts)
-                transaction.append(record for attempt, first in firsts.items() for record in self._records(first, rows[attempt]))
-        return [_receipted(submission, rows[submission.paper.attempt]) for submission in submissions]
+                for entry in self._notarise(transaction.connection, firsts):
+                    entries[entry.attempt] = entry
+                transaction.append(
+                    record for attempt, first in firsts.items() for record in self._records(first, entries[attempt].digest)
+                )
+        return [_receipted(submission, entries, firsts) for submission in submissions]
 
-    def _known(self, connection: sqlite3.Connection, submissions: Sequence[Submission]) -> dict[str, _Row]:
+    def _known(self, connection: sqlite3.Connection, submissions: Sequence[Submission]) -> dict[str, _Entry]:
         """What these attempts have been receipted with before: in the active segment, and in those sealed since they started."""
         attempts = [submission.paper.attempt for submission in submissions]
-        since = time_of(min(submission.paper.started_us for submission in submissions))
-        rows: dict[str, _Row] = {}
+        since = time_of(min([submission.paper.started_us for submission in submissions]))
+        entries: dict[str, _Entry] = {}
         for reader in [connection, *self._log.since(since)[1:]]:
             for attempt, found in _find(reader, attempts).items():
-                rows.setdefault(attempt, found)
-        return rows
+                entries.setdefault(attempt, found)
+        return entries
 
-    def _notarise(self, connection: sqlite3.Connection, firsts: Mapping[str, Submission]) -> dict[str, _Row]:
+    def _notarise(self, connection: sqlite3.Connection, firsts: Mapping[str, Submission]) -> Iterable[_Entry]:
         """Grows the tree of this commit, signs it, and writes it down."""
-        digests = {a: digest_of(s.received_us, s.answers, s.prediction) for a, s in firsts.items()}
-        leaves = [leaf_of(a, s.received_us, digests[a]) for a, s in firsts.items()]
+        (id,) = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM tree").fetchone()
+        rows, leaves = [], []
+        for leaf, (attempt, first) in enumerate(firsts.items()):
+            received_us = us_of(first.received_at)
+            digest = digest_of(received_us, first.answers, first.prediction)
+            rows.append((attempt, received_us, digest, id, leaf))
+            leaves.append(leaf_of(attempt, received_us, digest))
         tree = Tree(leaves)
         signature = self._notary.sign(tree.root)
-        id = connection.execute("INSERT INTO tree (leaves, signature) VALUES (?, ?)", (b"".join(leaves), signature)).lastrowid
-        connection.executemany(
-            "INSERT INTO receipt VALUES (?, ?, ?, ?, ?)",
-            [(a, s.received_us, digests[a], id, leaf) for leaf, (a, s) in enumerate(firsts.items())],
-        )
-        return {
-            a: _Row(s.received_us, digests[a], tree, leaf, len(leaves), signature) for leaf, (a, s) in enumerate(firsts.items())
-        }
+        connection.execute("INSERT INTO tree VALUES (?, ?, ?)", (id, b"".join(leaves), signature))
+        connection.executemany("INSERT INTO receipt VALUES (?, ?, ?, ?, ?)", rows)
+        return [_Entry(attempt, us, digest, leaf, tree, signature) for attempt, us, digest, _, leaf in rows]
 
-    def _records(self, submission: Submission, row: _Row) -> Iterable[Outgoing]:
-        paper, time = submission.paper, time_of(submission.received_us)
+    def _records(self, submission: Submission, digest: bytes) -> Iterable[Outgoing]:
+        paper, time = submission.paper, submission.received_at
         started_at = time_of(paper.started_us)
         yield self._outgoing(
             SubmissionReceived(
@@ -151,7 +157,7 @@ class Journal:
                 started_at=started_at,
                 answers=submission.answers,
                 prediction=submission.prediction,
-                digest=row.digest.hex(),
+                digest=digest.hex(),
             )
         )
         yield self._outgoing(
@@ -168,8 +174,8 @@ class Journal:
         )
 
 
-def _find(connection: sqlite3.Connection, attempts: Sequence[str]) -> dict[str, _Row]:
-    rows: dict[str, _Row] = {}
+def _find(connection: sqlite3.Connection, attempts: Sequence[str]) -> dict[str, _Entry]:
+    entries: dict[str, _Entry] = {}
     for start in range(0, len(attempts), _CHUNK):
         chunk = attempts[start : start + _CHUNK]
         found = connection.execute(
@@ -179,11 +185,11 @@ def _find(connection: sqlite3.Connection, attempts: Sequence[str]) -> dict[str, 
         )
         for attempt, received_us, digest, leaf, leaves, signature in found:
             tree = Tree([leaves[i : i + 32] for i in range(0, len(leaves), 32)])
-            rows[attempt] = _Row(received_us, digest, tree, leaf, len(leaves) // 32, signature)
-    return rows
+            entries[attempt] = _Entry(attempt, received_us, digest, leaf, tree, signature)
+    return entries
 
 
-def _firsts(submissions: Sequence[Submission], known: Mapping[str, _Row]) -> dict[str, Submission]:
+def _firsts(submissions: Sequence[Submission], known: Mapping[str, _Entry]) -> dict[str, Submission]:
     """The submissions that are the first of their attempt, by attempt."""
     firsts: dict[str, Submission] = {}
     for submission in submissions:
@@ -192,8 +198,11 @@ def _firsts(submissions: Sequence[Submission], known: Mapping[str, _Row]) -> dic
     return firsts
 
 
-def _receipted(submission: Submission, row: _Row) -> Receipted:
+def _receipted(submission: Submission, entries: Mapping[str, _Entry], firsts: Mapping[str, Submission]) -> Receipted:
+    """What one gets for it. Where another was the first, it is the same submission if the content is, whatever the time."""
     attempt = submission.paper.attempt
-    receipt = Receipt(1, attempt, row.received_us, row.digest, row.leaf, row.size, row.tree.path(row.leaf), row.signature)
-    same = digest_of(row.received_us, submission.answers, submission.prediction) == row.digest
-    return Receipted(write(receipt), row.received_us, same)
+    entry = entries[attempt]
+    if firsts.get(attempt) is submission:
+        return Receipted(entry.receipt(), submission.received_at, True)
+    same = digest_of(entry.received_us, submission.answers, submission.prediction) == entry.digest
+    return Receipted(entry.receipt(), time_of(entry.received_us), same)

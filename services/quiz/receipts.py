@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b, sha256
+from typing import Annotated
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -23,13 +24,16 @@ CONTEXT = b"hoithi receipts 1\n"
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+_LAST_US = 253_402_300_799_999_999
+"""The end of the year 9999: what a calendar can still show."""
+
 
 class Receipt(msgspec.Struct, frozen=True, array_like=True):
     """As it travels: msgpack, then URL-safe base64. `received_us` is microseconds since the epoch."""
 
     version: int
     attempt: str
-    received_us: int
+    received_us: Annotated[int, msgspec.Meta(ge=0, le=_LAST_US)]
     digest: bytes
     index: int
     size: int
@@ -66,7 +70,8 @@ class Tree:
     """The Merkle tree over the leaves of one commit."""
 
     def __init__(self, leaves: Sequence[bytes]) -> None:
-        self._levels = [list(leaves)]
+        self.leaves = leaves
+        self._levels = [leaves]
         while len(level := self._levels[-1]) > 1:
             above = [sha256(b"\1" + level[i] + level[i + 1]).digest() for i in range(0, len(level) - 1, 2)]
             if len(level) % 2:
@@ -159,7 +164,7 @@ def check(text: str, public_key: bytes) -> ReceiptReport:
 
 def time_of(us: int) -> datetime:
     """Microseconds since the epoch as a time in UTC."""
-    return datetime.fromtimestamp(us // 1_000_000, UTC).replace(microsecond=us % 1_000_000)
+    return EPOCH + timedelta(microseconds=us)
 
 
 def us_of(time: datetime) -> int:

@@ -21,7 +21,6 @@ from services.kit.security import BadToken, Signer
 from services.kit.web import LANGUAGE_COOKIE, unavailable
 from services.quiz.domain import check_answers
 from services.quiz.journal import Journal, Paper, Receipted, Submission
-from services.quiz.receipts import time_of, us_of
 
 PATH = "/api/v1/submissions"
 MAX_BYTES = 16 * 1024
@@ -73,7 +72,7 @@ class Submissions:
 
     def _read(self, raw: bytes) -> Submission:
         """The submission that a body holds. Raises Problem 400, 401 or 422."""
-        received_us = us_of(self._clock.now())
+        received_at = self._clock.now()
         try:
             body = self._body.decode(raw)
         except msgspec.ValidationError as error:
@@ -85,10 +84,10 @@ class Submissions:
         except (BadToken, msgspec.DecodeError) as error:
             raise Problem(401, "paper-token", "Mã phiên làm bài không hợp lệ.", field="paper_token") from error
         _check(body, paper)
-        return Submission(paper, body.answers, body.prediction, received_us)
+        return Submission(paper, body.answers, body.prediction, received_at)
 
     def _answer(self, submission: Submission, receipted: Receipted) -> Accepted:
-        return Accepted(submission.paper.attempt, time_of(receipted.received_us), receipted.receipt)
+        return Accepted(submission.paper.attempt, receipted.received_at, receipted.receipt)
 
     def _conflict(self, submission: Submission, receipted: Receipted) -> Problem:
         first = msgspec.to_builtins(self._answer(submission, receipted))

@@ -9,7 +9,7 @@ from tests.players import Players
 from tests.site import Site
 
 KILLED = ("web", "work-scoring", "work-reporting", "work-notify", "work-quiz", "store")
-EACH = 250
+EACH = 834
 
 
 async def test_nothing_is_lost_or_counted_twice_when_each_process_is_killed(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ class Host:
     async def take(self, person: str, answers: str = "ABCD", prediction: int | None = 1, at: datetime = NOW) -> Receipted:
         started = us_of(datetime.now(UTC) - timedelta(minutes=5))
         paper = Paper(f"{person}:r:1", person, "r", 1, "001", "U1", ("a",), started, "4444")
-        return await self.journal.take(Submission(paper, answers, prediction, us_of(at)))
+        return await self.journal.take(Submission(paper, answers, prediction, at))
 
     async def events(self, topic: str) -> list[Event]:
         return [decode(type_of(r.headers), r.value) for r in await self.bus.read(topic)]

@@ -57,6 +57,11 @@ def test_no_changed_byte_passes(data: st.DataObject) -> None:
         assert not check(changed, NOTARY.public_key).valid
 
 
+def test_a_time_past_the_calendar_is_no_receipt() -> None:
+    with pytest.raises(receipts.BadReceipt):
+        check(receipts.write(receipts.Receipt(1, "p:r:1", 1 << 62, bytes(16), 0, 1, b"", bytes(64))), NOTARY.public_key)
+
+
 def test_a_leaf_fits_no_other_place() -> None:
     leaves = [bytes([i]) * 32 for i in range(7)]
     tree = Tree(leaves)
