@@ -6,6 +6,19 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def us_of(time: datetime) -> int:
+    """A time as microseconds since the epoch, exactly."""
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def time_of(us: int) -> datetime:
+    """The reverse of `us_of`, in UTC."""
+    return _EPOCH + us * _MICROSECOND
+
 
 class Clock(Protocol):
     """Where the time comes from."""

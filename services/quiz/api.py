@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.events import ContestBook, ContestPublished, RoundPlan, state_at
-from services.kit.clock import Clock
+from services.kit.clock import Clock, us_of
 from services.kit.problems import Problem
 from services.kit.security import Signer, b64
 from services.kit.tokens import Bearer, Bearers
@@ -287,7 +287,7 @@ class Api:
         paper = self._shelf.paper(plan.id, start.paper)
         token = Paper(
             started.attempt, bearer.participant, plan.id, start.n, start.paper, bearer.unit, bearer.categories,
-            receipts.us_of(start.started_at), paper.shape,
+            us_of(start.started_at), paper.shape,
         )  # fmt: skip
         reply: dict[str, Any] = {
             "attempt_id": started.attempt,

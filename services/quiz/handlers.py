@@ -12,11 +12,10 @@ from typing import Any, Protocol
 import phonenumbers
 
 from services.events import AttemptStarted, ContestBook, Event, ParticipantRegistered, RoundPlan, state_at
-from services.kit.clock import Clock
+from services.kit.clock import Clock, us_of
 from services.kit.problems import Problem
 from services.kit.tokens import Bearer
 from services.quiz.domain import Open, Running, Spent, Start, attempt_id, deadline, next_attempt, paper_code
-from services.quiz.receipts import us_of
 
 PARTICIPANTS, STARTS = "participants", "starts"
 

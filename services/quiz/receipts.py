@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from hashlib import blake2b, sha256
 from typing import Annotated
 
@@ -17,12 +17,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from services.kit.clock import time_of
 from services.kit.security import BadToken, b64, unb64
 
 CONTEXT = b"hoithi receipts 1\n"
 """Stands before every signed root, so that the signature says nothing else."""
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _LAST_US = 253_402_300_799_999_999
 """The end of the year 9999: what a calendar can still show."""
@@ -160,14 +159,3 @@ def check(text: str, public_key: bytes) -> ReceiptReport:
         valid=valid,
         reason="" if valid else "Chữ ký không khớp: biên nhận đã bị sửa, hoặc do hệ thống khác cấp.",
     )
-
-
-def time_of(us: int) -> datetime:
-    """Microseconds since the epoch as a time in UTC."""
-    return EPOCH + timedelta(microseconds=us)
-
-
-def us_of(time: datetime) -> int:
-    """A time as microseconds since the epoch, exactly."""
-    delta = time - EPOCH
-    return (delta.days * 86400 + delta.seconds) * 1_000_000 + delta.microseconds

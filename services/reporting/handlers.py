@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 from services.events import AttemptScored, AttemptStarted, AttemptSubmitted
+from services.kit.clock import us_of
 from services.reporting import domain
 from services.reporting.domain import Id, State
 
 Counted = AttemptStarted | AttemptSubmitted | AttemptScored
 """The events that reporting counts."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def apply(state: State, event: Counted, contest: str) -> None:
@@ -23,5 +19,5 @@ def apply(state: State, event: Counted, contest: str) -> None:
     elif isinstance(event, AttemptSubmitted):
         domain.submitted(state, id)
     else:
-        at = (event.time - _EPOCH) // _MICROSECOND
+        at = us_of(event.time)
         domain.scored(state, id, event.unit, event.categories, at, event.verdict, event.revision)

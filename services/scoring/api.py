@@ -9,12 +9,11 @@ from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel, Field
 
 from services.events import ContestBook, RoundPlan, state_at
-from services.kit.clock import Clock
+from services.kit.clock import Clock, us_of
 from services.kit.problems import Problem
 from services.kit.tokens import Bearers
 from services.kit.web import problems
 from services.scoring.domain import Judged, Row
-from services.scoring.handlers import micros
 from services.scoring.store import Head, Standings, Verdicts
 
 _CURSOR = re.compile(r"([0-9a-f]{64})-([0-9]{1,6})")
@@ -138,7 +137,7 @@ class Api:
         if state_at(plan, self._clock.now()) not in ("closed", "final"):
             return None
         head = await self._standings.head(plan.id)
-        return head if head is not None and head.closes == micros(plan.closes) else None
+        return head if head is not None and head.closes == us_of(plan.closes) else None
 
     async def _provisional(self, plan: RoundPlan, unit: str) -> StandingsView:
         if plan.prediction is not None or self._clock.now() < plan.opens:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from services.kit.clock import time_of
 from services.kit.runtime import Runtime
 from services.scoring.domain import Judged, Verdict
-from services.scoring.handlers import moment
 from services.scoring.store import Standings, Verdicts
 
 
@@ -44,7 +44,7 @@ async def trace(runtime: Runtime, attempt: str) -> list[dict[str, Any]]:
 
 def _step(judged: Judged) -> dict[str, Any]:
     return {
-        "at": moment(judged.received),
+        "at": time_of(judged.received),
         "what": "attempt.scored",
         "where": f"verdicts/{judged.attempt}/{judged.revision}",
         "verdict": judged.verdict,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 import msgspec
@@ -21,24 +20,13 @@ from services.events import (
 )
 from services.events.base import UnknownEvent
 from services.kit.bus import NotReady
+from services.kit.clock import time_of, us_of
 from services.scoring.domain import DIGEST_SIZE, MOST, Entry, Judged, Mark, Row, State, Unfit, grade, mask, verdict
 
 Heard = ParticipantRegistered | ParticipantErased | SubmissionReceived
 """The events that scoring acts on."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _encoder = msgspec.json.Encoder()
-
-
-def micros(at: datetime) -> int:
-    """A time as microseconds since the epoch."""
-    return (at - _EPOCH) // _MICROSECOND
-
-
-def moment(micros: int) -> datetime:
-    """The reverse of `micros`, in UTC."""
-    return _EPOCH + micros * _MICROSECOND
 
 
 def read(type: str, body: bytes) -> Heard | None:
@@ -96,7 +84,7 @@ def judge(event: SubmissionReceived, mark: Mark, minutes: int, key: str, key_ver
         raise Unfit("the id of the attempt does not fit its parts")
     if event.prediction is not None and not 0 <= event.prediction < MOST:
         raise Unfit("the prediction counts no people")
-    started, received = micros(event.started_at), micros(event.time)
+    started, received = us_of(event.started_at), us_of(event.time)
     return Judged(
         participant=event.participant,
         round=event.round,
@@ -117,7 +105,7 @@ def judge(event: SubmissionReceived, mark: Mark, minutes: int, key: str, key_ver
 
 def judged_anew(state: State, plan: RoundPlan) -> list[Judged]:
     """The attempts of a round whose verdict this plan changes, each at its next revision."""
-    closes = micros(plan.closes)
+    closes = us_of(plan.closes)
     changed = []
     for held, _ in state.judged(plan.id):
         now = verdict(held.started, held.received, plan.minutes, closes)
@@ -135,14 +123,14 @@ def meet(state: State, event: ParticipantRegistered | ParticipantErased) -> None
 def scored(judged: Judged) -> AttemptScored:
     """The event that tells of a judgement."""
     return AttemptScored(
-        time=moment(judged.received),
+        time=time_of(judged.received),
         attempt=judged.attempt,
         participant=judged.participant,
         round=judged.round,
         n=judged.n,
         unit=judged.unit,
         categories=judged.categories,
-        started_at=moment(judged.started),
+        started_at=time_of(judged.started),
         verdict=judged.verdict,
         correct=judged.correct,
         total=judged.total,

@@ -15,6 +15,7 @@ import structlog
 
 from services.events import ContestBook, ResultsPublished, RoundPlan, RoundRanked, Unit
 from services.kit.bus import BusDown, Transient
+from services.kit.clock import us_of
 from services.kit.runtime import Runtime
 from services.kit.store import store_errors
 from services.scoring import domain, handlers
@@ -71,7 +72,7 @@ class Ranker:
 
     async def _complete(self, plan: RoundPlan, views: Mapping[int, View]) -> bool:
         """Whether the owners have judged, by this plan, all that was in the log when the round was first seen to have ended."""
-        closes = handlers.micros(plan.closes)
+        closes = us_of(plan.closes)
         ends = self._targets.get((plan.id, closes))
         if ends is None:
             ends = {(topic, p): end for topic in TOPICS for p, end in (await self._runtime.bus.end_offsets(topic)).items() if end}
@@ -80,7 +81,7 @@ class Ranker:
         return reached and all(view.rounds[plan.id].closes == closes for view in views.values() if plan.id in view.rounds)
 
     async def _rank(self, plan: RoundPlan, marks: Mapping[int, Mark]) -> None:
-        basis, closes = _encoded(marks), handlers.micros(plan.closes)
+        basis, closes = _encoded(marks), us_of(plan.closes)
         if self._ranked.get(plan.id) == (basis, closes):
             return
         head = await self._standings.head(plan.id)

@@ -10,6 +10,7 @@ import structlog
 
 from services.events import ParticipantErased, ParticipantRegistered, RoundPlan, SubmissionReceived
 from services.kit.bus import DONE, BusDown, Done, Outcome, Outgoing, Record, Reject, Subscription, Transient
+from services.kit.clock import us_of
 from services.kit.cloudevents import type_of
 from services.kit.derived import Derived, Owned
 from services.kit.runtime import Runtime
@@ -82,14 +83,14 @@ class ScoringWorker:
             for p, owned in list(self.derived.owned.items()):
                 for round, mark in list(owned.state.rounds.items()):
                     plan = self._library.plan(round)
-                    if handlers.micros(plan.closes) != mark.closes:
+                    if us_of(plan.closes) != mark.closes:
                         await self._judge_round_anew(p, owned, plan)
 
     async def _judge_round_anew(self, p: int, owned: Owned[State], plan: RoundPlan) -> None:
         standing, _ = await self._verdicts.settle(handlers.judged_anew(owned.state, plan))
         await self._runtime.bus.publish([self._told(judged) for judged in standing.values()])
         mark = owned.state.rounds[plan.id]
-        mark.closes, mark.rules = handlers.micros(plan.closes), plan.revision
+        mark.closes, mark.rules = us_of(plan.closes), plan.revision
         for judged in standing.values():
             owned.state.put(judged, mark.changed)
         self.derived.touch(p)
@@ -105,7 +106,7 @@ class ScoringWorker:
     def _judge(self, event: SubmissionReceived, partition: int) -> Judged | Reject:
         plan = self._library.plan(event.round)
         key, version = self._library.key(event.round, event.paper)
-        mark = self.derived.owned[partition].state.mark(plan.id, handlers.micros(plan.closes), plan.revision)
+        mark = self.derived.owned[partition].state.mark(plan.id, us_of(plan.closes), plan.revision)
         try:
             return handlers.judge(event, mark, plan.minutes, key, version)
         except Unfit as unfit:

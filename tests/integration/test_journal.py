@@ -10,11 +10,11 @@ import pytest
 
 from services.events import AttemptSubmitted, Event, SubmissionReceived, decode, encode
 from services.kit.bus import BusDown, Outgoing, TopicSpec
-from services.kit.clock import SystemClock
+from services.kit.clock import SystemClock, us_of
 from services.kit.cloudevents import cloudevent, type_of
 from services.kit.locallog import LocalLog, LocalLogSettings
 from services.quiz.journal import LOG, SCHEMA, Journal, Paper, Receipted, Submission
-from services.quiz.receipts import Notary, check, us_of
+from services.quiz.receipts import Notary, check
 
 NOTARY = Notary(bytes(32))
 NOW = datetime(2026, 5, 19, 13, 0, tzinfo=UTC)

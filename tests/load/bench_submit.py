@@ -26,10 +26,9 @@ from typing import TYPE_CHECKING
 import httpx
 import msgspec
 
-from services.kit.clock import SystemClock
+from services.kit.clock import SystemClock, us_of
 from services.kit.security import Secrets, Signer
 from services.quiz.journal import Paper
-from services.quiz.receipts import us_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

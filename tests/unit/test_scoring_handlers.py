@@ -29,13 +29,13 @@ from services.events import (
 )
 from services.events.results import ResultsPublished
 from services.kit.bus import DONE, Bus, BusDown, Done, NotReady, Outgoing, Record, Reject
-from services.kit.clock import ManualClock
+from services.kit.clock import ManualClock, us_of
 from services.kit.locallog import LocalLog
 from services.kit.runtime import Runtime
 from services.kit.security import Secrets
 from services.kit.settings import Settings
 from services.scoring import audit, domain
-from services.scoring.handlers import Library, entry, judge, micros, read
+from services.scoring.handlers import Library, entry, judge, read
 from services.scoring.ranking import Ranker
 from services.scoring.store import Standings
 from services.scoring.worker import ScoringWorker
@@ -150,7 +150,7 @@ class House:
 
 def truth(log: Sequence[Event], plan: RoundPlan) -> dict[str, domain.Judged]:
     """The judgements that the rules ask for, made from the facts at once."""
-    mark = domain.Mark(micros(plan.closes), plan.revision)
+    mark = domain.Mark(us_of(plan.closes), plan.revision)
     first: dict[str, domain.Judged] = {}
     for event in log:
         if isinstance(event, SubmissionReceived):
@@ -219,7 +219,7 @@ def test_any_arrival_any_batches_any_crashes_end_in_the_same(
         assert {a: judgement(j) for a, j in judged.items()} == {a: judgement(j) for a, j in expected.items()}
         assert await audit.verdicts(house.runtime) == {a: j.verdict for a, j in expected.items()}
         assert {
-            a: (micros(e.time), e.digest, e.verdict, e.correct) for a, e in house.heard().items()
+            a: (us_of(e.time), e.digest, e.verdict, e.correct) for a, e in house.heard().items()
         } == {a: (j.received, j.digest.hex(), j.verdict, j.correct) for a, j in expected.items()}  # fmt: skip
         for attempt, held in judged.items():
             assert [step["revision"] for step in await audit.trace(house.runtime, attempt)] == list(range(held.revision + 1))
