@@ -70,7 +70,7 @@ async def _caught_up(house: House) -> bool:
     ends = await house.bus.end_offsets("submissions")
     if any(judged.get(partition, 0) < end for partition, end in ends.items()):
         return False
-    return not await reporting.behind(house.runtime("reporting").store, house.bus)
+    return not await reporting.behind(house.runtime("reporting"))
 
 
 async def _look(house: House) -> dict[str, Round]:
@@ -82,7 +82,7 @@ async def _look(house: House) -> dict[str, Round]:
     _sort(rounds, "submitted", await quiz.submitted(quizzed))
     _sort(rounds, "judged", verdicts)
     _sort(rounds, "valid", valid)
-    counted = await reporting.counted(reported.store)
+    counted = await reporting.counted(reported)
     _sort(rounds, "counted", [attempt for attempt, seen in counted.items() if seen.counted])
     return rounds
 

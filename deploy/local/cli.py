@@ -19,6 +19,7 @@ from services.kit.bus import BusDown
 from services.kit.problems import Problem
 from services.kit.settings import Settings
 from services.kit.store import StoreDown
+from services.kit.version import VERSION
 
 if TYPE_CHECKING:
     from deploy.local.wiring import House
@@ -29,7 +30,10 @@ Service = Literal["quiz", "scoring", "reporting", "notify"]
 terminal = Terminal(highlight=False, soft_wrap=True)
 
 app = App(
-    name="hoithi", help="Hội Thi: cuộc thi trắc nghiệm trực tuyến toàn thành phố.", version="0.1.0", version_flags=["--version"]
+    name="hoithi",
+    help="Hội Thi: cuộc thi trắc nghiệm trực tuyến toàn thành phố.",
+    version=VERSION,
+    version_flags=["--version"],
 )
 contest = App(name="contest", help="Cuộc thi.")
 demo = App(name="demo", help="Dữ liệu dùng thử.")

@@ -29,7 +29,7 @@ async def trace(house: House, attempt: str) -> list[Step]:
     told = {
         "quiz": await quiz.trace(house.runtime("quiz"), attempt),
         "scoring": await scoring.trace(house.runtime("scoring"), attempt),
-        "reporting": await reporting.trace(house.runtime("reporting").store, attempt),
+        "reporting": await reporting.trace(house.runtime("reporting"), attempt),
         "notify": await notify.trace(house.runtime("notify"), attempt),
     }
     steps = [Step(step.pop("at"), service, step.pop("what"), step) for service, found in told.items() for step in found]

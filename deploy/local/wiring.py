@@ -15,7 +15,7 @@ from services.kit.runtime import Face, Runtime, Work
 from services.kit.security import Secrets
 from services.kit.settings import Settings
 from services.kit.store import connect, settled
-from services.kit.web import VERSION
+from services.kit.version import VERSION
 from services.quiz import developers
 from services.quiz.journal import LOG as JOURNAL
 from services.quiz.journal import SCHEMA

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 
 from services.kit.clock import Clock
 from services.kit.problems import Problem
-from services.kit.web import csrf_field, render
+from services.kit.web import render
 from services.kit.web.console import Organiser, OrganiserForm
 from services.notify.domain import STATES, States, masked
 from services.notify.store import COUNTED, Outbox
@@ -37,7 +37,7 @@ def router(outbox: Outbox, clock: Clock, gateway: bool) -> APIRouter:
         found = await outbox.page(state, page * PAGE, PAGE + 1)
         return render(
             request, "messages.html", states=STATES, names=NAMES, counts=counts, counted=COUNTED, state=state, page=page,
-            messages=found[:PAGE], more=len(found) > PAGE, masked=masked, gateway=gateway, csrf=csrf_field(request),
+            messages=found[:PAGE], more=len(found) > PAGE, masked=masked, gateway=gateway,
         )  # fmt: skip
 
     @routes.post("/console/messages/again")

@@ -21,7 +21,7 @@ from services.quiz.handlers import Attempts, Participants, Registration, Started
 from services.quiz.journal import Paper
 from services.quiz.shelf import Shelf
 from services.quiz.submissions import PATH as SUBMISSIONS_PATH
-from services.quiz.units import UnitIndex
+from services.quiz.units import UnitIndexes
 
 
 class ContestRow(BaseModel):
@@ -305,22 +305,6 @@ class Api:
             "paper_token": self._papers.sign(msgspec.msgpack.encode(token)),
         }
         return msgspec.json.encode(reply)
-
-
-class UnitIndexes:
-    """The search index of each contest's units, built at first use and again when the contest is published anew."""
-
-    def __init__(self, book: ContestBook) -> None:
-        self._book = book
-        self._built: dict[str, tuple[int, UnitIndex]] = {}
-
-    def of(self, contest: str) -> UnitIndex:
-        """The index of a contest that the book has."""
-        revision = self._book.contests[contest].revision
-        built = self._built.get(contest)
-        if built is None or built[0] != revision:
-            built = self._built[contest] = (revision, UnitIndex(self._book.units(contest).values()))
-        return built[1]
 
 
 async def _described() -> None:

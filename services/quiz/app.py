@@ -17,7 +17,7 @@ from services.kit.security import Signer
 from services.kit.store import answers, store_errors
 from services.kit.tokens import Bearers
 from services.quiz import pages
-from services.quiz.api import Api, UnitIndexes
+from services.quiz.api import Api
 from services.quiz.handlers import Attempts, Participants, event_of
 from services.quiz.journal import LOG, Journal
 from services.quiz.receipts import Notary, check
@@ -25,6 +25,7 @@ from services.quiz.shelf import Shelf
 from services.quiz.store import Fact, QuizStore
 from services.quiz.submissions import PATH as SUBMISSIONS_PATH
 from services.quiz.submissions import Submissions
+from services.quiz.units import UnitIndexes
 from services.quiz.worker import QuizWorker
 
 CLOCK_TOLERANCE = timedelta(milliseconds=500)
@@ -39,11 +40,12 @@ def face(runtime: Runtime) -> Face:
     shelf = Shelf(store, book)
     notary = Notary(runtime.secrets.get("receipt.key"))
     journal = journal_of(runtime, notary)
+    units = UnitIndexes(book)
     papers = Signer(runtime.secrets.get("token.key"), "paper")
     api = Api(
         book=book,
         shelf=shelf,
-        units=UnitIndexes(book),
+        units=units,
         participants=Participants(store, book, shelf, runtime.secrets.get("phone.key"), runtime.clock),
         attempts=Attempts(store, book, shelf, journal.submitted, runtime.clock),
         bearers=Bearers(runtime.secrets),
@@ -53,7 +55,9 @@ def face(runtime: Runtime) -> Face:
     )
     router = APIRouter()
     router.include_router(api.router)
-    router.include_router(pages.router(book, runtime.clock, runtime.settings, partial(check, public_key=notary.public_key)))
+    router.include_router(
+        pages.router(book, units, runtime.clock, runtime.settings, partial(check, public_key=notary.public_key))
+    )
 
     async def start() -> None:
         await followed.start()

@@ -23,7 +23,7 @@ from services.kit.settings import Settings
 from services.kit.web import render
 from services.kit.web.console import Organiser
 from services.quiz.receipts import BadReceipt, ReceiptReport
-from services.quiz.units import UnitIndex
+from services.quiz.units import UnitIndexes
 
 UNIT_COOKIE = "hoithi_unit"
 UNIT_SECONDS = 90 * 24 * 3600
@@ -55,12 +55,12 @@ COUNTING = {
 Check = Callable[[str], ReceiptReport]
 
 
-def router(book: ContestBook, clock: Clock, settings: Settings, check_receipt: Check) -> APIRouter:
+def router(book: ContestBook, units: UnitIndexes, clock: Clock, settings: Settings, check_receipt: Check) -> APIRouter:
     """All pages of the quiz."""
     routes = APIRouter(include_in_schema=False)
     routes.include_router(ParticipantPages(book, clock).router)
     routes.include_router(UnitPages(book, clock, settings).router)
-    routes.include_router(ConsolePages(book, clock).router)
+    routes.include_router(ConsolePages(book, units, clock).router)
     routes.include_router(ReceiptPages(check_receipt).router)
     return routes
 
@@ -209,8 +209,8 @@ class UnitPages:
 class ConsolePages:
     """The organisers' overview of contests, and the door for developers."""
 
-    def __init__(self, book: ContestBook, clock: Clock) -> None:
-        self._book, self._clock = book, clock
+    def __init__(self, book: ContestBook, units: UnitIndexes, clock: Clock) -> None:
+        self._book, self._units, self._clock = book, units, clock
         self.router = APIRouter()
         self.router.add_api_route("/console/contests", self.contests)
         self.router.add_api_route("/developers", self.developers)
@@ -222,7 +222,7 @@ class ConsolePages:
         now = self._clock.now()
         contests = newest_first(self._book)
         searched = contest or (contests[0].contest if contests else "")
-        hits = UnitIndex(self._book.units(searched).values()).search(q, 6) if q.strip() else []
+        hits = self._units.of(searched).search(q, 6) if q.strip() and searched in self._book.contests else []
         return render(
             request,
             "console_contests.html",

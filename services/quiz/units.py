@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from anyascii import anyascii
 from rapidfuzz import fuzz, process
 
-from services.events import Unit
+from services.events import ContestBook, Unit
 
 FUZZY_FROM = 75
 """A likeness below this (of 100) is another name."""
@@ -55,6 +55,22 @@ class UnitIndex:
     def _fuzzy(self, wanted: str, limit: int) -> list[Hit]:
         found = process.extract(wanted, self._names, scorer=fuzz.WRatio, limit=limit, score_cutoff=FUZZY_FROM)
         return [self._entries[place].hit for _, _, place in found]
+
+
+class UnitIndexes:
+    """The search index of each contest's units, built at first use and again when the contest is published anew."""
+
+    def __init__(self, book: ContestBook) -> None:
+        self._book = book
+        self._built: dict[str, tuple[int, UnitIndex]] = {}
+
+    def of(self, contest: str) -> UnitIndex:
+        """The index of a contest that the book has."""
+        revision = self._book.contests[contest].revision
+        built = self._built.get(contest)
+        if built is None or built[0] != revision:
+            built = self._built[contest] = (revision, UnitIndex(self._book.units(contest).values()))
+        return built[1]
 
 
 def _entry(unit: Unit, by_code: dict[str, Unit]) -> _Entry:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from services.kit.bus import Bus
+from services.kit.clock import time_of
+from services.kit.runtime import Runtime
 from services.kit.store import store_errors
 from services.reporting.domain import State, Verdict, unpack
 from services.reporting.store import snapshots
@@ -36,10 +36,10 @@ class Seen:
         return self.verdict == "valid"
 
 
-async def counted(database: Database) -> dict[str, Seen]:
+async def counted(runtime: Runtime) -> dict[str, Seen]:
     """Every attempt that the snapshots know, by id. Raises StoreDown."""
     seen: dict[str, Seen] = {}
-    async for _, _, state in _states(database):
+    async for _, _, state in _states(runtime.store):
         names = list(state.names)
         for participant, packed in state.people.items():
             for attempt in unpack(packed):
@@ -47,28 +47,28 @@ async def counted(database: Database) -> dict[str, Seen]:
     return seen
 
 
-async def behind(database: Database, bus: Bus) -> Mapping[tuple[str, int], int]:
+async def behind(runtime: Runtime) -> Mapping[tuple[str, int], int]:
     """How many offsets the snapshots lack, by (topic, partition); empty once they hold all that there is. Raises StoreDown."""
     with store_errors():
-        held = {d["_id"]: d["offsets"] async for d in snapshots(database).find({}, {"offsets": 1})}
+        held = {d["_id"]: d["offsets"] async for d in snapshots(runtime.store).find({}, {"offsets": 1})}
     return {
         (topic, partition): end - held.get(partition, {}).get(topic, 0)
         for topic in TOPICS
-        for partition, end in (await bus.end_offsets(topic)).items()
+        for partition, end in (await runtime.bus.end_offsets(topic)).items()
         if held.get(partition, {}).get(topic, 0) < end
     }
 
 
-async def trace(database: Database, attempt: str) -> list[dict[str, Any]]:
+async def trace(runtime: Runtime, attempt: str) -> list[dict[str, Any]]:
     """What reporting did with one attempt: `at` (None without a verdict), `what`, `where`, and details. Raises StoreDown."""
     participant, round, n = attempt.split(":")
     steps: list[dict[str, Any]] = []
-    async for partition, offsets, state in _states(database):
+    async for partition, offsets, state in _states(runtime.store):
         names = list(state.names)
         found = [a for a in unpack(state.people.get(participant, b"")) if names[a.round] == round and a.n == int(n)]
         steps += [
             {
-                "at": datetime.fromtimestamp(a.at / 1e6, UTC) if a.verdict else None,
+                "at": time_of(a.at) if a.verdict else None,
                 "what": "counted" if a.verdict == "valid" else "not counted",
                 "where": f"snapshots/{partition}",
                 "verdict": a.verdict,

@@ -299,3 +299,12 @@ def test_english_covers_the_scripts_too(phone: BrowserContext) -> None:
     expect(page.locator("#name-error")).to_have_text("Give your full name.")
     page.goto(f"/c/{CONTEST}")
     expect(page.locator("#left")).to_contain_text("left")
+
+
+def test_an_organiser_signs_out(phone: BrowserContext, hoithi_site: Site) -> None:
+    page = phone.new_page()
+    page.goto(hoithi_site.admin_path())
+    page.get_by_role("button", name="Thoát").click()
+    refused = page.goto("/console/contests")
+    assert refused is not None
+    assert refused.status == 401

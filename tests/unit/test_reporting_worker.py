@@ -56,15 +56,15 @@ class Rig:
 
     def __init__(self) -> None:
         self.store = {"snapshots": FakeCollection(), "views": FakeCollection()}
+        self.runtime = cast("Runtime", SimpleNamespace(store=self.store, clock=ManualClock(NOW)))
         self.book = ContestBook()
         self.book.apply(RoundOpened(time=NOW, round=ROUND))
 
     def worker(self, book: ContestBook | None = None) -> ReportingWorker:
-        runtime = SimpleNamespace(store=self.store, clock=ManualClock(NOW))
-        return ReportingWorker(cast("Runtime", runtime), book or self.book)
+        return ReportingWorker(self.runtime, book or self.book)
 
     async def counted(self) -> dict[str, audit.Seen]:
-        return await audit.counted(cast("Any", self.store))
+        return await audit.counted(self.runtime)
 
 
 def record(event: Event, offset: int, value: bytes | None = None) -> Record:
@@ -137,7 +137,7 @@ async def test_the_trace_of_an_attempt_tells_its_verdict_and_offsets(rig: Rig) -
     await worker.assigned([5])
     await worker.handle([record(SUBMITTED, 7), record(SCORED, 3)])
     await worker.derived.write_snapshots()
-    (step,) = await audit.trace(cast("Any", rig.store), "an:hp.tuan-1:1")
+    (step,) = await audit.trace(rig.runtime, "an:hp.tuan-1:1")
     assert (step["at"], step["what"], step["where"], step["unit"]) == (NOW, "counted", "snapshots/5", "HP-1")
     assert step["offsets"] == {"attempts": 8, "scores": 4}
-    assert await audit.trace(cast("Any", rig.store), "an:hp.tuan-1:2") == []
+    assert await audit.trace(rig.runtime, "an:hp.tuan-1:2") == []

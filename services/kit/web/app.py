@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from services.kit.bus import BusDown, Transient
 from services.kit.problems import TITLES, Problem
 from services.kit.runtime import Check, Face
+from services.kit.version import VERSION
 from services.kit.web.console import Console
 from services.kit.web.headers import SecurityHeaders
 from services.kit.web.pages import STATIC_SECONDS, problem_response, switch_language
@@ -25,7 +26,6 @@ from services.kit.web.schemas import describe_invalid
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 SERVICES = Path(__file__).parent.parent.parent
-VERSION = "0.1.0"
 
 log = structlog.get_logger(__name__)
 

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from services.kit import i18n
 from services.kit.problems import MEDIA_TYPE, Problem
+from services.kit.web.console import csrf_field
 
 STATIC_SECONDS = 365 * 24 * 3600
 LANGUAGE_COOKIE = "hoithi_lang"
@@ -34,7 +35,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["static"] = static
+    environment.globals |= {"static": static, "csrf_field": csrf_field}
     return environment
 
 
@@ -48,7 +49,8 @@ def static(path: str) -> str:
 
 
 def render(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
-    """A page. Templates see `_` (translate), `lang`, `show_time`, `show_day`, `show_number`, `static`, `request` and `context`.
+    """A page. Templates see `_` (translate), `lang`, `show_time`, `show_day`, `show_number`, `static`, `csrf_field`, `request`
+    and `context`.
 
     `_` takes named values for the braces of a sentence and escapes them.
     """
