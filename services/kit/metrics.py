@@ -17,6 +17,7 @@ CONSUMED = Counter("hoithi_consumed_total", "Records handled, by consumer group 
 BATCH_SIZE = Histogram("hoithi_batch_records", "Records in one batch of a consumer.", ["group"], buckets=(1, 10, 100, 500, 1000))
 DEAD_LETTERS = Counter("hoithi_dead_letters_total", "Records that went to a dead-letter topic.", ["topic"])
 RETRIES = Counter("hoithi_retries_total", "Batches tried again after a transient fault.", ["group"])
+RELAY_BACKLOG = Gauge("hoithi_relay_backlog_offsets", "Offsets of this host's logs that the brokers do not hold yet.", ["log"])
 LAG = Gauge(
     "hoithi_lag_records",
     "Offsets from what a group has committed to the end.",

@@ -33,6 +33,15 @@ class Settings(BaseSettings):
     bus: str = "local"
     """`local`: the local log under `data_dir`."""
 
+    ack: Literal["journal", "kafka"] = "journal"
+    """What a submission's reply waits for: this host's journal alone, or the brokers too (no longer than `ack_ms`)."""
+
+    ack_ms: Annotated[int, Field(ge=1)] = 2000
+    """How long `ack=kafka` waits, in milliseconds; past it the journal's word stands."""
+
+    journal_hours: Annotated[float, Field(ge=0)] = 48
+    """With Kafka: how long this host keeps submissions that the brokers hold; until then a repeat gets the same receipt."""
+
     store: str | None = None
     """A MongoDB URL; without it, the store that the supervisor started (its address is in `data_dir`/run/store.url)."""
 

@@ -12,6 +12,7 @@ from services.events import ContestBook
 from services.kit.bus import Record
 from services.kit.cloudevents import type_of
 from services.kit.followed import Followed
+from services.kit.relay import Confirmations
 from services.kit.runtime import Face, Runtime, Work
 from services.kit.security import Signer
 from services.kit.store import answers, store_errors
@@ -88,7 +89,10 @@ def work(runtime: Runtime) -> Work:
 
 def journal_of(runtime: Runtime, notary: Notary) -> Journal:
     """The journal of this host."""
-    return Journal(runtime.journal.log(LOG), notary, runtime.outgoing, runtime.settings.commit_ms / 1000)
+    settings, confirm = runtime.settings, None
+    if settings.ack == "kafka":
+        confirm = partial(Confirmations(runtime.journal, LOG).reach, seconds=settings.ack_ms / 1000)
+    return Journal(runtime.journal.log(LOG), notary, runtime.outgoing, settings.commit_ms / 1000, confirm)
 
 
 def _store(runtime: Runtime) -> QuizStore:

@@ -7,7 +7,7 @@ The journal is a log of the host (design §5): its web processes share it, and i
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -56,11 +56,13 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
 
 
 class Receipted(msgspec.Struct, frozen=True, gc=False):
-    """`same` is False where the attempt had already been handed in with other content; the receipt is that of the first."""
+    """`same` is False where the attempt had already been handed in with other content; the receipt is that of the first.
+    The log holds it below the offset `end`."""
 
     receipt: str
     received_at: datetime
     same: bool
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +83,26 @@ class _Entry:
 
 
 class Journal:
-    """Takes submissions. `outgoing` turns an event into its record."""
+    """Takes submissions. `outgoing` turns an event into its record. Where `confirm` is given, a reply also waits for it: it gets
+    the offset below which all is to be confirmed by others, and bounds the wait."""
 
-    def __init__(self, log: Log, notary: Notary, outgoing: Callable[[Event], Outgoing], linger: float) -> None:
-        self._log, self._notary, self._outgoing = log, notary, outgoing
+    def __init__(
+        self,
+        log: Log,
+        notary: Notary,
+        outgoing: Callable[[Event], Outgoing],
+        linger: float,
+        confirm: Callable[[int], Awaitable[object]] | None = None,
+    ) -> None:
+        self._log, self._notary, self._outgoing, self._confirm = log, notary, outgoing, confirm
         self._commits: GroupCommit[Submission, Receipted] = GroupCommit(self._commit, linger=linger, full=256, bound=20_000)
 
     async def take(self, submission: Submission) -> Receipted:
         """Returns when the submission (or the first one of its attempt) is durable. Raises BusDown."""
-        return await self._commits.submit(submission)
+        receipted = await self._commits.submit(submission)
+        if self._confirm is not None:
+            await self._confirm(receipted.end)
+        return receipted
 
     def submitted(self, attempts: Sequence[str], since_us: int) -> set[str]:
         """Which of these attempts, started at or after `since_us`, this host has receipted."""
@@ -115,7 +128,8 @@ class Journal:
                 transaction.append(
                     record for attempt, first in firsts.items() for record in self._records(first, entries[attempt].digest)
                 )
-        return [_receipted(submission, entries, firsts) for submission in submissions]
+            end = transaction.end
+        return [_receipted(submission, entries, firsts, end) for submission in submissions]
 
     def _known(self, connection: sqlite3.Connection, submissions: Sequence[Submission]) -> dict[str, _Entry]:
         """What these attempts have been receipted with before: in the active segment, and in those sealed since they started."""
@@ -199,11 +213,11 @@ def _firsts(submissions: Sequence[Submission], known: Mapping[str, _Entry]) -> d
     return firsts
 
 
-def _receipted(submission: Submission, entries: Mapping[str, _Entry], firsts: Mapping[str, Submission]) -> Receipted:
+def _receipted(submission: Submission, entries: Mapping[str, _Entry], firsts: Mapping[str, Submission], end: int) -> Receipted:
     """What one gets for it. Where another was the first, it is the same submission if the content is, whatever the time."""
     attempt = submission.paper.attempt
     entry = entries[attempt]
     if firsts.get(attempt) is submission:
-        return Receipted(entry.receipt(), submission.received_at, True)
+        return Receipted(entry.receipt(), submission.received_at, True, end)
     same = digest_of(entry.received_us, submission.answers, submission.prediction) == entry.digest
-    return Receipted(entry.receipt(), time_of(entry.received_us), same)
+    return Receipted(entry.receipt(), time_of(entry.received_us), same, end)

@@ -59,6 +59,27 @@ async def test_a_submission_is_receipted_and_told_twice_once_without_its_answers
     assert report.digest.encode() not in encode(submitted)
 
 
+async def test_a_reply_waits_for_the_confirmation_of_all_up_to_its_record(host: Host) -> None:
+    asked: list[int] = []
+    brokers = asyncio.Event()
+
+    async def confirm(end: int) -> None:
+        asked.append(end)
+        await brokers.wait()
+
+    await host.take("p1")
+    journal = Journal(host.bus.log(LOG), NOTARY, outgoing, linger=0.001, confirm=confirm)
+    paper = Paper("p2:r:1", "p2", "r", 1, "001", "U1", ("a",), us_of(NOW), "4444")
+    taking = asyncio.ensure_future(journal.take(Submission(paper, "ABCD", None, NOW)))
+    while not asked:  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    assert not taking.done()
+    brokers.set()
+    taken = await taking
+    # Two records a submission, from offset 1 on.
+    assert asked == [taken.end] == [5]
+
+
 async def test_the_same_again_gets_the_same_receipt_and_tells_nothing(host: Host) -> None:
     first = await host.take("p1")
     again = await host.take("p1", at=NOW + timedelta(seconds=30))

@@ -158,6 +158,18 @@ class LocalLog:
 
     # -- care
 
+    @property
+    def logs(self) -> frozenset[str]:
+        """The names of the logs that hold topics."""
+        return frozenset(spec.log for spec in self._topics.values())
+
+    def topics_in(self, log: str) -> Sequence[str]:
+        """The topics that a log holds."""
+        return [spec.name for spec in self._topics.values() if spec.log == log]
+
+    def holds(self, topic: str) -> bool:
+        return topic in self._topics
+
     def log(self, name: str) -> Log:
         """The log of that name: for transactions and look-ups of its owner's."""
         log = self._logs.get(name)

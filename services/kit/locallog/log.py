@@ -14,6 +14,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -69,6 +70,11 @@ class Transaction:
         self.connection.executemany("INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
         self.count += len(rows)
         self._next = seq
+
+    @property
+    def end(self) -> int:
+        """The offset after the last record of the log, those of this commit included."""
+        return self._next or next_offset(self.connection)
 
     def _tail(self, topic: str) -> array[int]:
         ends = self._ends[topic] = read_tail(self.connection, self._topics[topic])
@@ -305,13 +311,15 @@ class Log:
 
     # -- care
 
-    def trim(self) -> int:
-        """Drops the sealed segments that every topic has outlived. Returns how many."""
+    def trim(self, below: int | None = None) -> int:
+        """Drops the sealed segments that every topic has outlived and whose records all lie below `below`. Returns how many."""
         outlived = self._now() - self._kept // timedelta(milliseconds=1)
         dropped = 0
         with self._down_on_error():
             self._refresh()
-            for first in self._firsts[:-1]:
+            for first, next_first in pairwise(list(self._firsts)):
+                if below is not None and next_first > below:
+                    break
                 reader = self._reader(first)
                 if reader is None or reader.execute("SELECT sealed_at FROM segment").fetchone()[0] > outlived:
                     break
