@@ -38,7 +38,8 @@ app = App(
 contest = App(name="contest", help="Cuộc thi.")
 demo = App(name="demo", help="Dữ liệu dùng thử.")
 receipt = App(name="receipt", help="Biên nhận.")
-for group in (contest, demo, receipt):
+dlq = App(name="dlq", help="Những bản ghi mà dịch vụ không xử lý được.")
+for group in (contest, demo, receipt, dlq):
     app.command(group)
 
 
@@ -171,6 +172,55 @@ def trace(attempt: str) -> int:
     if not steps:
         terminal.print(f"Không có bài thi nào mang mã {attempt}.")
     return 0 if steps else 1
+
+
+@app.command(help="Mỗi nhóm xử lý còn chậm bao nhiêu so với từng chủ đề.")
+def lag() -> None:
+    from deploy.local.lag import lags
+
+    for each in _in_house(Settings(), lags):
+        terminal.print(f"{each.group:<12} {each.topic:<14} {each.behind:>10}  ({each.partitions} phân vùng)")
+
+
+@app.command(help="Dựng lại số liệu của một dịch vụ từ các chủ đề, rồi thay vào số liệu đang dùng.")
+def replay(
+    service: Literal["scoring", "reporting"],
+    *,
+    start: Annotated[
+        Literal["beginning", "snapshot"], Parameter(name="--from", help="Từ đầu, hay từ bản lưu gần nhất.")
+    ] = "beginning",
+) -> None:
+    from deploy.local.replay import replay as run
+
+    count = _in_house(Settings(), lambda house: run(house, service, anew=start == "beginning"))
+    terminal.print(f"Đã dựng lại {service} từ {count} bản ghi.")
+
+
+@dlq.command(name="list", help="Liệt kê: tất cả chủ đề, hoặc từng bản ghi của một chủ đề.")
+def list_letters(topic: str | None = None) -> None:
+    from deploy.local.letters import listing, overview
+
+    terminal.print(_in_house(Settings(), lambda house: listing(house, topic) if topic else overview(house)))
+
+
+@dlq.command(name="show", help="Xem trọn một bản ghi; vị trí là phân-vùng/số-thứ-tự.")
+def show_letter(topic: str, place: str) -> None:
+    from deploy.local.letters import show
+
+    print(_in_house(Settings(), lambda house: show(house, topic, place)))
+
+
+@dlq.command(name="retry", help="Gửi lại những bản ghi đã nêu, hoặc tất cả những bản ghi đang chờ của chủ đề.")
+def retry_letters(
+    topic: str, *places: str, body: Annotated[Path | None, Parameter(help="Tệp có nội dung đã sửa, cho một bản ghi.")] = None
+) -> None:
+    from deploy.local.letters import send_again
+
+    if body and len(places) != 1:
+        raise Refusal("Nội dung đã sửa chỉ dành cho đúng một bản ghi.", "A mended body is for exactly one letter.")
+    mended = body.read_bytes() if body else None
+    sent = _in_house(Settings(), lambda house: send_again(house, topic, places, mended))
+    terminal.print(f"Đã gửi lại {sent} bản ghi.")
 
 
 @receipt.command(help="Kiểm tra một biên nhận (nguyên văn hoặc tệp), chỉ với khoá công khai.")

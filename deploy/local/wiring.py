@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import Any, cast
 
 from services.events import TOPICS, asyncapi, encode
-from services.kit.bus import Bus, TopicSpec
+from services.kit.bus import Bus, Subscription, TopicSpec
 from services.kit.clock import SystemClock
 from services.kit.locallog import LocalLog, LocalLogSettings
 from services.kit.runtime import Face, Runtime, Work
@@ -79,12 +79,22 @@ class House:
 
 def catalogue() -> Face:
     """The events as pages, from what every worker declares to read: no service could show it, for none knows the others."""
-    reads = {service: _module(service, "worker").SUBSCRIPTIONS for service in SERVICES}
+    reads = {service: _reads(service) for service in SERVICES}
 
     async def start() -> None:
         """Nothing to wait for."""
 
     return Face(name="developers", router=developers.router(asyncapi.document(reads, VERSION)), start=start)
+
+
+def subscriptions() -> Sequence[Subscription]:
+    """What every service reads as a consumer group."""
+    return [subscription for service in SERVICES for subscription in _reads(service) if subscription.group]
+
+
+def _reads(service: str) -> Sequence[Subscription]:
+    found: Sequence[Subscription] = _module(service, "worker").SUBSCRIPTIONS
+    return found
 
 
 def _app(service: str, name: str) -> object:

@@ -141,6 +141,10 @@ class Bus(Protocol):
         """All that a topic holds now, in order of offset within each partition, without a group."""
         ...
 
+    def batches(self, topic: str) -> AsyncIterator[Sequence[Record]]:
+        """The same, piece by piece: for topics that memory would not hold."""
+        ...
+
     def follow(self, topic: str, after: Mapping[int, int]) -> AsyncIterator[Sequence[Record]]:
         """What comes after these offsets (per partition, exclusive), as it comes, without a group, without an end."""
         ...
@@ -158,14 +162,18 @@ class Bus(Protocol):
         ...
 
 
+FATE = ("error", "topic", "partition", "offset", "tries")
+"""The headers that a dead letter has beside its own: why it is dead, where it stood, and how often it was tried."""
+
+
 def dead_letter_topic(topic: str) -> str:
     return topic + ".dlq"
 
 
 def dead_letter(record: Record, error: str, tries: int) -> Outgoing:
     """The original bytes and headers, and what became of them."""
-    fate = {"error": error, "topic": record.topic, "partition": str(record.partition), "offset": str(record.offset)}
-    headers = {**record.headers, **fate, "tries": str(tries)}
+    fate = dict(zip(FATE, (error, record.topic, str(record.partition), str(record.offset), str(tries)), strict=True))
+    headers = {**record.headers, **fate}
     return Outgoing(dead_letter_topic(record.topic), record.key, record.value, headers)
 
 

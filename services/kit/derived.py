@@ -80,6 +80,10 @@ class Derived(Generic[S]):
             start |= {(topic, p): offset for topic, offset in owned.offsets.items() if topic != TOUCHED}
         return start
 
+    def begin(self, partitions: Partitions[int]) -> None:
+        """Takes partitions over with nothing in them, whatever is stored."""
+        self.owned |= {p: Owned(self._new()) for p in partitions}
+
     def drop(self, partitions: Partitions[int]) -> None:
         """Forgets partitions, with what was not written of them."""
         for p in partitions:
@@ -120,6 +124,20 @@ class Derived(Generic[S]):
                 else:
                     self.fenced.add(p)
                 await asyncio.sleep(0)
+
+    async def put_in_place(self) -> None:
+        """Writes all states over those that are stored, whoever owns them: an owner learns it at its next write (Fenced) and
+        goes on from here. Raises StoreDown."""
+        for p, owned in self.owned.items():
+            for documents, body in (
+                (self._snapshots, msgspec.msgpack.encode(owned.state)),
+                (self._views, self._view(owned.state)),
+            ):
+                with store_errors():
+                    held = await documents.find_one({"_id": p}, {"offsets": 1})
+                    touched = (held["offsets"].get(TOUCHED, 0) if held else 0) + 1
+                    document = {"offsets": {**owned.offsets, TOUCHED: touched}, "body": Binary(body)}
+                    await documents.update_one({"_id": p}, {"$set": document}, upsert=True)
 
     async def run(self, stop: Callable[[], bool], view_s: float, snapshot_s: float) -> None:
         """Writes views and snapshots at their pace until `stop()`, then once more. A store that is away is waited for."""

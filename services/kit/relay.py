@@ -104,7 +104,8 @@ class StoreAndForward:
 
     def __init__(self, local: LocalLog, brokers: Bus) -> None:
         self._local, self._brokers = local, brokers
-        self.consume, self.read, self.follow = brokers.consume, brokers.read, brokers.follow
+        self.consume, self.follow = brokers.consume, brokers.follow
+        self.read, self.batches = brokers.read, brokers.batches
         self.end_offsets, self.committed, self.close = brokers.end_offsets, brokers.committed, brokers.close
 
     async def publish(self, records: Sequence[Outgoing]) -> None:

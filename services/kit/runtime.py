@@ -77,9 +77,11 @@ class Face:
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What a service does with events: `tasks` run until `stop()` is true, then finish what they hold and return."""
+    """What a service does with events: `tasks` run until `stop()` is true, then finish what they hold and return. `rebuild`
+    is there where a service has read models: see `services.kit.replay`."""
 
     name: str
     start: Callable[[], Awaitable[None]]
     tasks: Sequence[Callable[[Callable[[], bool]], Awaitable[None]]]
     ready: Mapping[str, Check] = field(default_factory=dict)
+    rebuild: Callable[[bool], Awaitable[int]] | None = None

@@ -77,7 +77,7 @@ def face(runtime: Runtime) -> Face:
 def work(runtime: Runtime) -> Work:
     """The keeper of time, the sweeper and the tidier."""
     book = ContestBook()
-    followed = Followed(runtime.bus, "contests", partial(_apply, book))
+    followed = Followed(runtime.bus, "contests", partial(_apply, book), buries=True)
     worker = QuizWorker(runtime, book, _store(runtime))
     return Work(
         name="quiz",

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from services.events import AttemptStarted, AttemptSubmitted, SubmissionReceived, decode
+import msgspec
+
+from services.events import AttemptStarted, AttemptSubmitted, Event, SubmissionReceived, decode
+from services.events.base import UnknownEvent
 from services.kit.bus import Record
 from services.kit.clock import time_of
 from services.kit.cloudevents import type_of
@@ -49,5 +52,9 @@ async def trace(runtime: Runtime, attempt: str) -> list[dict[str, Any]]:
     return sorted(steps, key=lambda step: step["at"])
 
 
-def _event(record: Record) -> object:
-    return decode(type_of(record.headers), record.value)
+def _event(record: Record) -> Event | None:
+    """What a record says; None for poison, of which the dead letters tell, and for what only a newer version knows."""
+    try:
+        return decode(type_of(record.headers), record.value)
+    except (UnknownEvent, msgspec.DecodeError):
+        return None

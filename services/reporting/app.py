@@ -10,6 +10,7 @@ from services.events import ContestBook
 from services.kit.bus import Record
 from services.kit.cloudevents import type_of
 from services.kit.followed import Followed
+from services.kit.replay import rebuild
 from services.kit.runtime import Face, Runtime, Work
 from services.kit.store import answers
 from services.reporting.api import Api
@@ -17,7 +18,7 @@ from services.reporting.board import Board
 from services.reporting.live import Live, Stream
 from services.reporting.pages import Pages
 from services.reporting.store import Views
-from services.reporting.worker import ReportingWorker
+from services.reporting.worker import TOPICS, ReportingWorker
 
 
 def face(runtime: Runtime) -> Face:
@@ -49,6 +50,7 @@ def work(runtime: Runtime) -> Work:
         start=followed.start,
         tasks=(followed.run, worker.consume, worker.write),
         ready={"store": partial(answers, runtime.store)},
+        rebuild=partial(rebuild, runtime.bus, worker, worker.derived, TOPICS),
     )
 
 

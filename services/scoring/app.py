@@ -8,6 +8,7 @@ from services.events import ContestBook
 from services.kit.bus import Record
 from services.kit.cloudevents import type_of
 from services.kit.followed import Followed
+from services.kit.replay import rebuild
 from services.kit.runtime import Face, Runtime, Work
 from services.kit.store import answers
 from services.kit.tokens import Bearers
@@ -15,7 +16,7 @@ from services.scoring.api import Api
 from services.scoring.handlers import Library
 from services.scoring.ranking import Ranker
 from services.scoring.store import Standings, Verdicts
-from services.scoring.worker import ScoringWorker
+from services.scoring.worker import TOPICS, ScoringWorker
 
 
 def face(runtime: Runtime) -> Face:
@@ -36,7 +37,7 @@ def work(runtime: Runtime) -> Work:
     """The judge, and the ranker beside it."""
     library = Library(ContestBook())
     contests = Followed(runtime.bus, "contests", partial(_read_contest, library.book))
-    keys = Followed(runtime.bus, "keys", partial(_read_key, library))
+    keys = Followed(runtime.bus, "keys", partial(_read_key, library), buries=True)
     worker = ScoringWorker(runtime, library)
     ranker = Ranker(runtime, library.book, worker.derived.owned)
 
@@ -49,6 +50,7 @@ def work(runtime: Runtime) -> Work:
         start=start,
         tasks=(contests.run, keys.run, worker.consume, worker.follow_plans, worker.write, ranker.run),
         ready={"store": partial(answers, runtime.store)},
+        rebuild=partial(rebuild, runtime.bus, worker, worker.derived, TOPICS),
     )
 
 

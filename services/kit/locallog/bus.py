@@ -125,13 +125,16 @@ class LocalLog:
     # -- reading without a group
 
     async def read(self, topic: str) -> Sequence[Record]:
+        return [record async for batch in self.batches(topic) for record in batch]
+
+    async def batches(self, topic: str) -> AsyncIterator[Sequence[Record]]:
         log, start = self.log(self._topic(topic).log), 0
-        found: list[Record] = []
         while True:
             records, next_ = log.scan(start, None, {topic: None}, _READ, _READ_BYTES)
             if next_ == start:
-                return found
-            found += records
+                return
+            if records:
+                yield records
             start = next_
             await asyncio.sleep(0)
 

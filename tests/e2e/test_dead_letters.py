@@ -1,0 +1,80 @@
+"""Poison in every topic: it becomes a dead letter with its reason, all else goes on, and mended it comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from deploy.local.wiring import House
+from services.events.schemas import EXAMPLES
+from services.kit.bus import Outgoing
+from services.kit.deadletters import letters
+from services.kit.settings import Settings
+from tests.players import Players
+from tests.site import Site
+
+POISONED = {
+    "contests": ("round.opened.v1", 1),
+    "keys": ("round.keyed.v1", 1),
+    "participants": ("participant.registered.v1", 2),
+    "submissions": ("submission.received.v1", 1),
+    "attempts": ("attempt.submitted.v1", 1),
+    "scores": ("attempt.scored.v1", 2),
+}
+"""By topic: an event of it, and how many services read the topic as a group (or look after it)."""
+
+
+def example(name: str) -> tuple[str, dict[str, str], bytes]:
+    """Key, headers and body of a golden example."""
+    document: dict[str, Any] = json.loads((EXAMPLES / f"{name}.json").read_text())
+    headers = {f"ce_{attribute}": value for attribute, value in document["attributes"].items()}
+    return document["key"], headers, json.dumps(document["data"]).encode()
+
+
+async def waiting(house: House, topic: str) -> list[str]:
+    """Where the letters of a topic lie that nobody has sent again."""
+    return [letter.place for letter in await letters(house.bus, topic) if not letter.retried]
+
+
+async def test_poison_is_put_aside_with_its_reason_and_comes_back_mended(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        house = House(Settings(data_dir=site.data))
+        for topic, (name, _) in POISONED.items():
+            key, headers, body = example(name)
+            await house.bus.publish([Outgoing(topic, key, body[:-7], headers)])
+        players = Players(site.url, seed=51)
+        await players.open()
+        await players.play(40)
+        await players.check_results(60)
+        await players.check_board(30)
+        for topic, (name, readers) in POISONED.items():
+            async with asyncio.timeout(20):
+                while len(places := await waiting(house, topic)) < readers:  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+            assert "truncated" in site.hoithi("dlq", "list", topic)
+            assert site.hoithi("dlq", "show", topic, places[0]).startswith(f"key: {example(name)[0]}")
+        assert all(topic in site.hoithi("dlq", "list") for topic in POISONED)
+        mended = tmp_path / "mended.json"
+        for topic, (name, _) in POISONED.items():
+            mended.write_bytes(example(name)[2])
+            for place in await waiting(house, topic):
+                site.hoithi("dlq", "retry", topic, place, "--body", str(mended))
+            assert await waiting(house, topic) == []
+        await handled(house)
+        assert not any([await waiting(house, topic) for topic in POISONED])
+        told = site.hoithi("trace", "k3vqx7mzt2rwn5hjd4ba:hai-phong-2023.tuan-1:1")
+        assert "submission.received" in told
+        assert "attempt.scored" in told
+        await house.close()
+        await players.close()
+
+
+async def handled(house: House) -> None:
+    """Waits until every group has read everything."""
+    from deploy.local.lag import lags
+
+    async with asyncio.timeout(30):
+        while any(lag.behind for lag in await lags(house)):  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
