@@ -196,6 +196,14 @@ def replay(
     terminal.print(f"Đã dựng lại {service} từ {count} bản ghi.")
 
 
+@app.command(help="Cho những tiến trình xử lý đã tự dừng vì quá nhiều bản ghi lỗi chạy tiếp.")
+def resume() -> None:
+    from deploy.local.processes import resume as run
+
+    names = run(Settings())
+    terminal.print(f"Đã báo chạy tiếp: {', '.join(names) or 'không có tiến trình nào'}.")
+
+
 @dlq.command(name="list", help="Liệt kê: tất cả chủ đề, hoặc từng bản ghi của một chủ đề.")
 def list_letters(topic: str | None = None) -> None:
     from deploy.local.letters import listing, overview

@@ -45,6 +45,12 @@ def announce(settings: Settings, name: str, pid: int, **more: str) -> None:
     write_whole(settings.run_dir / f"{name}.json", json.dumps({"pid": pid, **more}))
 
 
+def running(settings: Settings, prefix: str) -> dict[str, int]:
+    """The pids of the announced processes whose names begin so, by name."""
+    found = settings.run_dir.glob(f"{prefix}*.json")
+    return {path.stem: json.loads(path.read_text())["pid"] for path in found}
+
+
 def withdraw(settings: Settings, name: str, pid: int) -> None:
     """The process is gone; what another one of that name has announced stays."""
     path = settings.run_dir / f"{name}.json"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 from collections.abc import Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from fastapi import APIRouter
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
-from deploy.local.folders import announce, free_port, withdraw
+from deploy.local.folders import announce, free_port, running, withdraw
 from deploy.local.wiring import SERVICES, House, catalogue
 from services.kit import lifecycle
 from services.kit.logs import configure
@@ -26,6 +27,8 @@ from services.kit.web import Console, create_app
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+RESUME = signal.SIGUSR1
+"""Tells a worker that paused because of too much poison to go on."""
 GRACE = 10.0
 """Seconds that a process has to finish what it holds; the supervisor gives it a little longer."""
 LAST_REQUESTS = 3.0
@@ -63,12 +66,26 @@ def work(settings: Settings, service: str, name: str | None = None) -> int:
     async def main() -> None:
         async with _opened(settings) as (house, stop):
             doing = house.work(service)
-            health = Face(name=doing.name, router=APIRouter(), start=doing.start, ready=doing.ready)
+
+            async def unpoisoned() -> bool:
+                return not house.bus.paused
+
+            asyncio.get_running_loop().add_signal_handler(RESUME, house.bus.resume)
+            ready = {**doing.ready, "unpoisoned": unpoisoned}
+            health = Face(name=doing.name, router=APIRouter(), start=doing.start, ready=ready)
             await lifecycle.insist(doing.start, stop)
             listen = _Listener([health], house, "127.0.0.1", free_port())
             await _run(house, name, listen, doing.tasks, stop)
 
     return _process(settings, name, main)
+
+
+def resume(settings: Settings) -> list[str]:
+    """Tells every worker of this host to go on in spite of poison. Returns their names."""
+    workers = running(settings, "work-")
+    for pid in workers.values():
+        os.kill(pid, RESUME)
+    return sorted(workers)
 
 
 def _process(settings: Settings, name: str, main: Callable[[], Any]) -> int:

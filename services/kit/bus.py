@@ -157,6 +157,15 @@ class Bus(Protocol):
         """Per partition, the next offset that the group will read; partitions without a commit are left out."""
         ...
 
+    @property
+    def paused(self) -> Sequence[str]:
+        """The groups of this process that met too much poison and wait for `resume`."""
+        ...
+
+    def resume(self) -> None:
+        """A person says that the poison is real: lets paused members write their dead letters and go on."""
+        ...
+
     async def close(self) -> None:
         """Waits for what was accepted, then lets go."""
         ...

@@ -106,7 +106,12 @@ class StoreAndForward:
         self._local, self._brokers = local, brokers
         self.consume, self.follow = brokers.consume, brokers.follow
         self.read, self.batches = brokers.read, brokers.batches
-        self.end_offsets, self.committed, self.close = brokers.end_offsets, brokers.committed, brokers.close
+        self.end_offsets, self.committed = brokers.end_offsets, brokers.committed
+        self.resume, self.close = brokers.resume, brokers.close
+
+    @property
+    def paused(self) -> Sequence[str]:
+        return self._brokers.paused
 
     async def publish(self, records: Sequence[Outgoing]) -> None:
         """Returns when the records are durable: on this host where its logs hold their topic, else at the brokers."""

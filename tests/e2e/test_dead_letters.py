@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from deploy.local.wiring import House
 from services.events.schemas import EXAMPLES
 from services.kit.bus import Outgoing
@@ -51,7 +53,7 @@ async def test_poison_is_put_aside_with_its_reason_and_comes_back_mended(tmp_pat
         await players.check_board(30)
         for topic, (name, readers) in POISONED.items():
             async with asyncio.timeout(20):
-                while len(places := await waiting(house, topic)) < readers:  # noqa: ASYNC110
+                while len(places := await waiting(house, topic)) < readers:
                     await asyncio.sleep(0.1)
             assert "truncated" in site.hoithi("dlq", "list", topic)
             assert site.hoithi("dlq", "show", topic, places[0]).startswith(f"key: {example(name)[0]}")
@@ -71,10 +73,28 @@ async def test_poison_is_put_aside_with_its_reason_and_comes_back_mended(tmp_pat
         await players.close()
 
 
+async def test_too_much_poison_stops_a_worker_until_a_person_lets_it_go_on(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        house = House(Settings(data_dir=site.data))
+        key, headers, body = example("submission.received.v1")
+        await house.bus.publish([Outgoing("submissions", key, body[:-7], headers) for _ in range(60)])
+        worker = json.loads((site.data / "run" / "work-scoring.json").read_text())["address"]
+        async with asyncio.timeout(20), httpx.AsyncClient(base_url=worker) as client:
+            while (reply := await client.get("/readyz")).status_code == 200:
+                await asyncio.sleep(0.1)
+            assert reply.json()["checks"] == {"scoring.store": True, "scoring.unpoisoned": False}
+            assert await waiting(house, "submissions") == []
+            assert "work-scoring" in site.hoithi("resume")
+            while len(await waiting(house, "submissions")) < 60:
+                await asyncio.sleep(0.1)
+            assert (await client.get("/readyz")).status_code == 200
+        await house.close()
+
+
 async def handled(house: House) -> None:
     """Waits until every group has read everything."""
     from deploy.local.lag import lags
 
     async with asyncio.timeout(30):
-        while any(lag.behind for lag in await lags(house)):  # noqa: ASYNC110
+        while any(lag.behind for lag in await lags(house)):
             await asyncio.sleep(0.2)

@@ -75,7 +75,7 @@ async def test_a_replay_mends_figures_that_were_spoilt(tmp_path: Path) -> None:
         one, other = sorted([view async for view in views.find({})], key=lambda view: len(view["body"]))[-2:]
         await views.update_one({"_id": one["_id"]}, {"$set": {"body": other["body"], "offsets": {**one["offsets"], "spoilt": 1}}})
         async with asyncio.timeout(10):
-            while await players.board() == players.tally.people:  # noqa: ASYNC110
+            while await players.board() == players.tally.people:
                 await asyncio.sleep(0.2)
         await client.close()
         site.hoithi("replay", "reporting")

@@ -80,7 +80,7 @@ class Biller(Collector):
 
 async def until(true: Callable[..., object], seconds: float = 20.0) -> None:
     async with asyncio.timeout(seconds):
-        while not true():  # noqa: ASYNC110 (other processes set no event)
+        while not true():
             await asyncio.sleep(0.01)
 
 
@@ -88,7 +88,7 @@ async def drained(bus: Bus, group: str) -> None:
     """Waits until the group has committed all orders that there are now."""
     async with asyncio.timeout(20):
         ends = {partition: end for partition, end in (await bus.end_offsets("orders")).items() if end}
-        while await bus.committed(group, "orders") != ends:  # noqa: ASYNC110
+        while await bus.committed(group, "orders") != ends:
             await asyncio.sleep(0.02)
 
 

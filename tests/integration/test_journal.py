@@ -71,7 +71,7 @@ async def test_a_reply_waits_for_the_confirmation_of_all_up_to_its_record(host: 
     journal = Journal(host.bus.log(LOG), NOTARY, outgoing, linger=0.001, confirm=confirm)
     paper = Paper("p2:r:1", "p2", "r", 1, "001", "U1", ("a",), us_of(NOW), "4444")
     taking = asyncio.ensure_future(journal.take(Submission(paper, "ABCD", None, NOW)))
-    while not asked:  # noqa: ASYNC110
+    while not asked:
         await asyncio.sleep(0.001)
     assert not taking.done()
     brokers.set()

@@ -15,7 +15,7 @@ async def test_every_task_finishes_what_it_holds() -> None:
     stop, finished = asyncio.Event(), []
 
     async def task(stopped: Callable[[], bool]) -> None:
-        while not stopped():  # noqa: ASYNC110
+        while not stopped():
             await asyncio.sleep(0)
         await asyncio.sleep(0.01)
         finished.append(1)
@@ -35,7 +35,7 @@ async def test_a_task_that_raises_ends_the_others_and_is_told() -> None:
         raise ValueError("broken")
 
     async def works(stopped: Callable[[], bool]) -> None:
-        while not stopped():  # noqa: ASYNC110
+        while not stopped():
             await asyncio.sleep(0)
         ended.append(1)
 

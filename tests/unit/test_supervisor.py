@@ -49,7 +49,7 @@ def pid_of(settings: Settings, name: str) -> int | None:
 
 async def until(condition: Callable[[], object], seconds: float = 10) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110
+        while not condition():
             await asyncio.sleep(0.01)
 
 

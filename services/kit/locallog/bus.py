@@ -110,15 +110,10 @@ class LocalLog:
             self._members.remove(member)
 
     @property
-    def paused(self) -> list[str]:
-        """The groups that met too much poison and wait for `resume`."""
+    def paused(self) -> Sequence[str]:
         return [member.group for member in self._members if member.paused]
 
-    def healthy(self) -> bool:
-        return not self.paused
-
     def resume(self) -> None:
-        """Lets paused members write their dead letters and go on."""
         for member in self._members:
             member.resume()
 
