@@ -6,12 +6,13 @@ import asyncio
 import csv
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
-import httpx
+from tests.client import Client
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "hai-phong-2023"
 
@@ -34,8 +35,7 @@ class Players:
             self._key = {row["text"].strip(): row[row["answer"].strip()].strip() for row in csv.DictReader(file)}
         with (EXAMPLE / "units.csv").open(encoding="utf-8-sig") as file:
             self.wards = [row["code"] for row in csv.DictReader(file) if row["kind"] == "ward"]
-        limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
-        self._client = httpx.AsyncClient(base_url=url, limits=limits, timeout=20)
+        self._client = Client(url, concurrency)
         self._turns = asyncio.Semaphore(concurrency)
         self._random, self._seed, self._persist = random.Random(seed), seed, persist
         self.tally = Tally()
@@ -47,20 +47,30 @@ class Players:
         self.round = next(r["id"] for r in self.contest["rounds"] if r["state"] == "open")
 
     async def close(self) -> None:
-        await self._client.aclose()
+        self._client.close()
 
-    async def call(self, method: str, path: str, ok: tuple[int, ...] = (200, 201, 202), **request: Any) -> Any:
+    async def call(
+        self,
+        method: str,
+        path: str,
+        json: object = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        ok: tuple[int, ...] = (200, 201, 202),
+    ) -> Any:
         """One call; any other status than `ok` fails the test, but what passes is tried again by the persistent."""
+        target = f"{path}?{urlencode(params)}" if params else path
         for _ in range(200):
             try:
-                reply = await self._client.request(method, path, **request)
-            except httpx.TransportError:
+                async with asyncio.timeout(20):
+                    status, reply = await self._client.call(method, target, json, headers)
+            except (OSError, EOFError, TimeoutError):
                 if not self._persist:
                     raise
             else:
-                if not (self._persist and reply.status_code >= 500):
-                    assert reply.status_code in ok, f"{method} {path}: {reply.status_code} {reply.text}"
-                    return reply.json()
+                if not (self._persist and status >= 500):
+                    assert status in ok, f"{method} {path}: {status} {reply}"
+                    return reply
             await asyncio.sleep(0.3)
         raise AssertionError(f"{method} {path}: no answer")
 
