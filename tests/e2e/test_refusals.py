@@ -21,13 +21,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 class Person:
     """Somebody with a paper in hand."""
 
-    def __init__(self, players: Players, headers: dict[str, str], attempt: dict[str, Any]) -> None:
-        self.players, self.headers, self.attempt = players, headers, attempt
+    def __init__(self, players: Players, http: httpx.AsyncClient, headers: dict[str, str], attempt: dict[str, Any]) -> None:
+        self.players, self.http, self.headers, self.attempt = players, http, headers, attempt
         answers, _ = players.answer(attempt["paper"])
         self.body = {"paper_token": attempt["paper_token"], "answers": answers, "prediction": 10}
 
     async def submit(self, **changed: Any) -> httpx.Response:
-        return await self.players._client.post("/api/v1/submissions", json={**self.body, **changed})
+        return await self.http.post("/api/v1/submissions", json={**self.body, **changed})
 
 
 @pytest.fixture
@@ -41,7 +41,8 @@ async def person(site: Site, request: pytest.FixtureRequest) -> AsyncIterator[Pe
     })  # fmt: skip
     headers = {"Authorization": f"Bearer {registered['token']}"}
     attempt = await players.call("POST", "/api/v1/attempts", json={"round": players.round}, headers=headers)
-    yield Person(players, headers, attempt)
+    async with httpx.AsyncClient(base_url=site.url) as http:
+        yield Person(players, http, headers, attempt)
     await players.close()
 
 
@@ -79,11 +80,11 @@ async def test_a_prediction_that_is_no_count(person: Person, prediction: Any) ->
 
 
 async def test_broken_json(person: Person) -> None:
-    is_problem(await person.players._client.post("/api/v1/submissions", content=b"{{{"), 400, None)
+    is_problem(await person.http.post("/api/v1/submissions", content=b"{{{"), 400, None)
 
 
 async def test_a_field_that_is_missing(person: Person) -> None:
-    is_problem(await person.players._client.post("/api/v1/submissions", json={"answers": "A"}), 422, "paper_token")
+    is_problem(await person.http.post("/api/v1/submissions", json={"answers": "A"}), 422, "paper_token")
 
 
 async def test_the_same_twice_is_one_submission_and_another_is_refused(site: Site, person: Person) -> None:
@@ -107,7 +108,7 @@ async def test_what_is_refused_is_not_counted(person: Person) -> None:
 
 
 async def test_the_problem_is_told_in_english_to_who_asks_for_it(person: Person) -> None:
-    reply = await person.players._client.post(
+    reply = await person.http.post(
         "/api/v1/submissions", json={**person.body, "answers": "A"}, headers={"Accept-Language": "en"}
     )
     assert "answers" in reply.json()["detail"]
@@ -115,7 +116,7 @@ async def test_the_problem_is_told_in_english_to_who_asks_for_it(person: Person)
 
 async def test_another_persons_result_is_not_found(person: Person) -> None:
     other = person.attempt["attempt_id"].replace(person.attempt["attempt_id"][:4], "aaaa")
-    reply = await person.players._client.get(f"/api/v1/results/{other}", headers=person.headers)
+    reply = await person.http.get(f"/api/v1/results/{other}", headers=person.headers)
     is_problem(reply, 404, None if not reply.json().get("errors") else reply.json()["errors"][0]["field"])
 
 
