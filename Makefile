@@ -12,6 +12,14 @@ help: ## this list
 run: $(VENV)/.run ## the whole system on this machine, until Ctrl-C (PORT=8000 DATA_DIR=./data)
 	@exec $(BIN)/hoithi up
 
+.PHONY: kafka
+kafka: $(VENV)/.run ## Apache Kafka on 127.0.0.1:9092, to try a city's set-up (NODES=3 for three; Java 17, Maven)
+	@$(BIN)/python -m deploy.kafka start --nodes $(or $(NODES),1)
+
+.PHONY: kafka-stop
+kafka-stop: $(VENV)/.run ## stop the brokers that `make kafka` started
+	@$(BIN)/python -m deploy.kafka stop
+
 .PHONY: check
 check: $(VENV)/.dev ## style, formatting, types, and which part may import which
 	$(BIN)/ruff check .

@@ -108,9 +108,7 @@ async def test_what_is_refused_is_not_counted(person: Person) -> None:
 
 
 async def test_the_problem_is_told_in_english_to_who_asks_for_it(person: Person) -> None:
-    reply = await person.http.post(
-        "/api/v1/submissions", json={**person.body, "answers": "A"}, headers={"Accept-Language": "en"}
-    )
+    reply = await person.http.post("/api/v1/submissions", json={**person.body, "answers": "A"}, headers={"Accept-Language": "en"})
     assert "answers" in reply.json()["detail"]
 
 
