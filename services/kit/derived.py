@@ -9,7 +9,7 @@ loser learns it (Fenced). Readers add the partitions up.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from collections.abc import Collection as Partitions
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -44,7 +44,8 @@ class Owned(Generic[S]):
 
 
 class Derived(Generic[S]):
-    """The states of the partitions that this worker owns. `new` makes an empty one, `view` what pages read of it."""
+    """The states of the partitions that this worker owns, made of these topics. `new` makes an empty one, `view` what pages
+    read of it."""
 
     def __init__(
         self,
@@ -53,18 +54,20 @@ class Derived(Generic[S]):
         type: type[S],
         new: Callable[[], S],
         view: Callable[[S], bytes],
+        topics: Sequence[str],
         clock: Clock,
     ) -> None:
         # Loose writes: after a crash of the store an older snapshot only means a longer replay.
         self._snapshots = snapshots.with_options(write_concern=LOOSE)
         self._views = views.with_options(write_concern=LOOSE)
-        self._new, self._view, self._clock = new, view, clock
+        self._new, self._view, self._topics, self._clock = new, view, topics, clock
         self._decoder = msgspec.msgpack.Decoder(type)
         self.owned: dict[int, Owned[S]] = {}
         self.fenced: set[int] = set()
 
     async def load(self, partitions: Partitions[int]) -> dict[tuple[str, int], int]:
-        """Takes partitions over: the state as of their snapshots. Returns where to read on, per (topic, partition)."""
+        """Takes partitions over: the state as of their snapshots. Returns where to read on, per (topic, partition): from the
+        beginning where no snapshot was written yet, whatever the group has committed."""
         start: dict[tuple[str, int], int] = {}
         for p in partitions:
             with store_errors():
@@ -77,7 +80,7 @@ class Derived(Generic[S]):
             owned.view_at = dict(view["offsets"]) if view else None
             self.owned[p] = owned
             self.fenced.discard(p)
-            start |= {(topic, p): offset for topic, offset in owned.offsets.items() if topic != TOUCHED}
+            start |= {(topic, p): owned.offsets.get(topic, 0) for topic in self._topics}
         return start
 
     def begin(self, partitions: Partitions[int]) -> None:

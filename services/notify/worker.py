@@ -26,7 +26,7 @@ class NotifyWorker:
     def __init__(self, runtime: Runtime, book: ContestBook, outbox: Outbox) -> None:
         self._runtime, self._book, self._outbox = runtime, book, outbox
         self.derived: Derived[State] = Derived(
-            snapshots(runtime.store), views(runtime.store), State, State, lambda state: b"", runtime.clock
+            snapshots(runtime.store), views(runtime.store), State, State, lambda state: b"", TOPICS, runtime.clock
         )
 
     async def consume(self, stop: Callable[[], bool]) -> None:

@@ -31,7 +31,7 @@ class ReportingWorker:
         self._runtime, self._book = runtime, book
         self._unseen: dict[int, datetime] = {}
         self.derived: Derived[State] = Derived(
-            snapshots(runtime.store), views(runtime.store), State, State, self._view, runtime.clock
+            snapshots(runtime.store), views(runtime.store), State, State, self._view, TOPICS, runtime.clock
         )
 
     async def consume(self, stop: Callable[[], bool]) -> None:

@@ -42,7 +42,9 @@ class ScoringWorker:
         self._runtime, self._library = runtime, library
         self._verdicts = Verdicts(runtime.store)
         self._turn = asyncio.Lock()
-        self.derived: Derived[State] = Derived(snapshots(runtime.store), views(runtime.store), State, State, _view, runtime.clock)
+        self.derived: Derived[State] = Derived(
+            snapshots(runtime.store), views(runtime.store), State, State, _view, TOPICS, runtime.clock
+        )
 
     async def consume(self, stop: Callable[[], bool]) -> None:
         """Works until `stop()`."""

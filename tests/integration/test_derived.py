@@ -24,7 +24,7 @@ class Sum(msgspec.Struct):
 
 def owner(database: Database) -> Derived[Sum]:
     clock = ManualClock(datetime(2023, 5, 19, tzinfo=UTC))
-    return Derived(database["snapshots"], database["views"], Sum, Sum, lambda state: b"%d" % state.total, clock)
+    return Derived(database["snapshots"], database["views"], Sum, Sum, lambda state: b"%d" % state.total, ("a", "b"), clock)
 
 
 def add(derived: Derived[Sum], topic: str, offset: int, amount: int, partition: int = 3) -> bool:
@@ -42,14 +42,14 @@ async def written(database: Database, partition: int = 3) -> tuple[bytes, dict[s
 
 async def test_a_new_owner_goes_on_where_the_snapshot_ends(database: Database) -> None:
     one = owner(database)
-    assert await one.load([3, 4]) == {}
+    assert await one.load([3, 4]) == {("a", 3): 0, ("b", 3): 0, ("a", 4): 0, ("b", 4): 0}
     assert add(one, "b", 0, 5)
     assert add(one, "a", 7, 6)
     await one.write_views()
     await one.write_snapshots()
     assert add(one, "a", 9, 100)
     two = owner(database)
-    assert await two.load([3, 4]) == {("b", 3): 1, ("a", 3): 8}
+    assert await two.load([3, 4]) == {("b", 3): 1, ("a", 3): 8, ("a", 4): 0, ("b", 4): 0}
     assert not add(two, "a", 7, 6)
     assert add(two, "a", 9, 1)
     await two.write_views()
@@ -77,6 +77,16 @@ async def test_the_owner_before_loses_and_learns_it(database: Database) -> None:
     assert add(one, "a", 0, 1), "nothing of it was in a snapshot"
 
 
+async def test_what_no_snapshot_holds_is_read_from_the_beginning(database: Database) -> None:
+    """A worker may die after its group's commit and before its first snapshot: the commit must not hide what is lost."""
+    one, two = owner(database), owner(database)
+    assert await one.load([3, 4]) == {("a", 3): 0, ("b", 3): 0, ("a", 4): 0, ("b", 4): 0}
+    add(one, "a", 0, 1)
+    await one.write_snapshots()
+    add(one, "b", 0, 1)
+    assert await two.load([3, 4]) == {("a", 3): 1, ("b", 3): 0, ("a", 4): 0, ("b", 4): 0}
+
+
 async def test_a_view_does_not_go_back_while_a_new_owner_replays(database: Database) -> None:
     one, two = owner(database), owner(database)
     await one.load([3])
@@ -98,7 +108,7 @@ async def test_a_change_that_no_record_brought_is_written_and_guarded_too(databa
     await one.load([3])
     add(one, "a", 0, 1)
     await one.write_snapshots()
-    assert await two.load([3]) == {("a", 3): 1}
+    assert await two.load([3]) == {("a", 3): 1, ("b", 3): 0}
     two.owned[3].state.total = 9
     two.touch(3)
     await two.write_views()
@@ -107,5 +117,5 @@ async def test_a_change_that_no_record_brought_is_written_and_guarded_too(databa
     add(one, "a", 1, 1)
     await one.write_snapshots()
     assert one.fenced == {3}
-    assert await one.load([3]) == {("a", 3): 1}
+    assert await one.load([3]) == {("a", 3): 1, ("b", 3): 0}
     assert one.owned[3].state.total == 9

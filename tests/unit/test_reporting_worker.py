@@ -87,7 +87,7 @@ def rig() -> Rig:
 
 async def test_what_is_counted_outlives_the_worker_and_a_replay_changes_nothing(rig: Rig) -> None:
     first = rig.worker()
-    assert await first.assigned([5]) == {}
+    assert await first.assigned([5]) == {("attempts", 5): 0, ("scores", 5): 0}
     assert await first.handle([record(SUBMITTED, 7), record(SCORED, 3)]) == [DONE, DONE]
     await first.derived.write_views()
     await first.derived.write_snapshots()
