@@ -65,7 +65,9 @@ async def audit(house: House, round: str | None, patience: float) -> Mapping[str
 
 
 async def _caught_up(house: House) -> bool:
-    """Whether scoring has judged, and reporting's snapshots hold, all that the log does."""
+    """Whether this host has forwarded, scoring has judged, and reporting's snapshots hold, all that the log does."""
+    if house.unforwarded():
+        return False
     judged = await house.bus.committed("scoring", "submissions")
     ends = await house.bus.end_offsets("submissions")
     if any(judged.get(partition, 0) < end for partition, end in ends.items()):

@@ -99,6 +99,13 @@ def work(service: Service) -> int:
     return run(Settings(), service, os.environ.get("HOITHI_PROCESS"))
 
 
+@app.command(help="Chuyển những gì máy này đã ghi sang Kafka.")
+def relay() -> int:
+    from deploy.local.processes import relay as run
+
+    return run(Settings(), os.environ.get("HOITHI_PROCESS"))
+
+
 @contest.command(help="Nạp một cuộc thi từ thư mục có contest.yaml, questions.csv, units.csv.")
 def load(directory: Path) -> int:
     from services.quiz.contest_files import ContestErrors

@@ -20,7 +20,7 @@ from deploy.local.folders import announce, free_port, running, withdraw
 from deploy.local.wiring import SERVICES, House, catalogue
 from services.kit import lifecycle
 from services.kit.logs import configure
-from services.kit.runtime import Face
+from services.kit.runtime import Face, Work
 from services.kit.settings import Settings
 from services.kit.web import Console, create_app
 
@@ -61,11 +61,18 @@ def serve(settings: Settings, services: Sequence[str] = (), name: str | None = N
 
 def work(settings: Settings, service: str, name: str | None = None) -> int:
     """Does a service's work until SIGTERM; health and metrics are on a free port of loopback. Returns the exit status."""
-    name = name or f"work-{service}-{os.getpid()}"
+    return _work(settings, name or f"work-{service}-{os.getpid()}", lambda house: house.work(service))
 
+
+def relay(settings: Settings, name: str | None = None) -> int:
+    """Forwards what this host has written down to the brokers, until SIGTERM, and then what is left. Returns the exit status."""
+    return _work(settings, name or "relay", House.relay)
+
+
+def _work(settings: Settings, name: str, of: Callable[[House], Work]) -> int:
     async def main() -> None:
         async with _opened(settings) as (house, stop):
-            doing = house.work(service)
+            doing = of(house)
 
             async def unpoisoned() -> bool:
                 return not house.bus.paused

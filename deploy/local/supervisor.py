@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import IO
 
 from deploy.local.folders import announce, withdraw
+from services.kit.delivery import backoff
 from services.kit.lifecycle import PARENT
-from services.kit.locallog.delivery import backoff
 from services.kit.settings import Settings
 
 TIED = Path(__file__).with_name("tied.py")
@@ -44,8 +44,8 @@ class Pace:
     """Seconds between restarts: doubled from `first` to `most`; anew after `stable` seconds without a death."""
 
     first: float = 0.2
-    most: float = 15.0
-    stable: float = 30.0
+    most: float = 3.0
+    stable: float = 10.0
 
 
 class Supervisor:

@@ -21,8 +21,9 @@ from rich.console import Console as Terminal
 from deploy.local.folders import KEPT, announce, free_port, only_one, withdraw, write_whole
 from deploy.local.refusal import Refusal
 from deploy.local.supervisor import Program, Supervisor
-from deploy.local.wiring import SERVICES, House
+from deploy.local.wiring import KAFKA, SERVICES, House
 from services.kit import lifecycle
+from services.kit.bus import BusDown
 from services.kit.security import Secrets
 from services.kit.settings import Settings
 from services.kit.web import Console
@@ -31,6 +32,9 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "hai-phong-2023"
 BIN = Path(sys.executable).parent
 FREE_BYTES = 200 * 1024 * 1024
 """Less free disk than this, and the installation would soon stop taking submissions."""
+
+BROKERS_SECONDS = 15.0
+"""How long brokers may take to answer; young ones are still making the topics."""
 
 terminal = Terminal(highlight=False)
 
@@ -131,7 +135,8 @@ async def _start(settings: Settings, supervisor: Supervisor) -> None:
     if port:
         supervisor.start(_store(settings, port))
     hoithi = str(BIN / "hoithi")
-    supervisor.start(*(_program(settings, f"work-{service}", hoithi, "work", service) for service in SERVICES))
+    relay = (_program(settings, "relay", hoithi, "relay"),) if settings.bus.startswith(KAFKA) else ()
+    supervisor.start(*relay, *(_program(settings, f"work-{service}", hoithi, "work", service) for service in SERVICES))
     await _load_first(settings, port)
     supervisor.start(_program(settings, "web", hoithi, "serve"))
     async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
@@ -168,12 +173,26 @@ async def _load_first(settings: Settings, port: int | None) -> None:
 
     house = House(settings)
     try:
-        if not await house.bus.read("contests"):
+        if not await _published(house):
             if port:
                 await _until(lambda: _listens(port))
             await load(house.runtime("quiz"), EXAMPLE, shifted=True)
     finally:
         await house.close()
+
+
+async def _published(house: House) -> bool:
+    until = time.monotonic() + BROKERS_SECONDS
+    while True:
+        try:
+            return bool(await house.bus.read("contests"))
+        except BusDown as down:
+            if time.monotonic() > until:
+                raise Refusal(
+                    f"Không đọc được từ {house.settings.bus}: {down}. Kafka đã chạy chưa (`make kafka`)?",
+                    f"Cannot read from {house.settings.bus}: {down}. Is Kafka running (`make kafka`)?",
+                ) from down
+            await asyncio.sleep(0.5)
 
 
 async def _until(done: Callable[[], Awaitable[bool]]) -> None:

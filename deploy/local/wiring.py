@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from importlib import import_module
 from types import ModuleType
 from typing import Any, cast
 
 from services.events import TOPICS, asyncapi, encode
 from services.kit.bus import Bus, Subscription, TopicSpec
-from services.kit.clock import SystemClock
+from services.kit.clock import Clock, SystemClock
 from services.kit.locallog import LocalLog, LocalLogSettings
+from services.kit.relay import Relay, StoreAndForward, behind, positions
 from services.kit.runtime import Face, Runtime, Work
 from services.kit.security import Secrets
 from services.kit.settings import Settings
@@ -22,6 +25,9 @@ from services.quiz.journal import SCHEMA
 
 SERVICES = ("quiz", "scoring", "reporting", "notify")
 
+KAFKA = "kafka://"
+"""So begins the setting `bus` that names brokers."""
+
 DEAD_LETTERS = "dlq"
 """The log that holds every dead-letter topic."""
 
@@ -29,6 +35,7 @@ DEAD_LETTERS = "dlq"
 class House:
     """One process's share of the installation: one bus, one client of the store, a runtime for each service in it.
 
+    With Kafka the local log is only this host's journal.
     Raises FileNotFoundError where the store has never been started.
     """
 
@@ -36,9 +43,10 @@ class House:
         self.settings, self.clock = settings, SystemClock()
         self.secrets = Secrets(settings.data_dir / "secrets")
         self._client = connect(settings.store_url, settings.driver)
+        self._brokers = kafka(settings, self.clock)
         self._log = LocalLog(
             settings.data_dir / "bus",
-            topics(),
+            forwarded(settings) if self._brokers else topics(),
             self.clock,
             schemas={JOURNAL: SCHEMA},
             settings=LocalLogSettings(segment_bytes=settings.segment_mb * 1024 * 1024, linger=settings.commit_ms / 1000),
@@ -46,16 +54,16 @@ class House:
 
     @property
     def bus(self) -> Bus:
-        """On one machine, the local log."""
-        return self._log
+        """The brokers, or on one machine the local log."""
+        return self._brokers or self._log
 
-    def runtime(self, service: str) -> Runtime:
+    def runtime(self, service: str, bus: Bus | None = None) -> Runtime:
         """What this service runs on: a database of its own, the rest shared."""
         return Runtime(
             service=service,
             settings=self.settings,
             clock=self.clock,
-            bus=self._log,
+            bus=bus or self.bus,
             journal=self._log,
             store=self._client[f"hoithi_{service}"],
             secrets=self.secrets,
@@ -63,16 +71,35 @@ class House:
         )
 
     def face(self, service: str) -> Face:
-        """What the service shows."""
-        return cast("Callable[[Runtime], Face]", _app(service, "face"))(self.runtime(service))
+        """What the service shows. What people do is written down on this host first, whether or not there are brokers."""
+        bus = StoreAndForward(self._log, self._brokers) if self._brokers else None
+        return cast("Callable[[Runtime], Face]", _app(service, "face"))(self.runtime(service, bus))
 
     def work(self, service: str) -> Work:
         """What the service does with events."""
         return cast("Callable[[Runtime], Work]", _app(service, "work"))(self.runtime(service))
 
+    def relay(self) -> Work:
+        """What forwards this host's logs to the brokers."""
+        relay = Relay(self._log, sorted(self._log.logs), self.bus, self.clock, self.settings.data_dir / "bus" / "relay.lock")
+
+        async def start() -> None:
+            """Nothing to wait for: the brokers may be away."""
+
+        return Work(name="relay", start=start, tasks=(relay.run,))
+
+    def unforwarded(self) -> int:
+        """Offsets of this host's logs that the brokers do not hold yet; 0 on one machine. Raises BusDown."""
+        if not self._brokers:
+            return 0
+        held = positions(self._log)
+        return sum(behind(self._log, name, held.get((name, 0), 0)) for name in self._log.logs)
+
     async def close(self) -> None:
         """Commits what waits and lets go. Tasks are to be stopped before."""
         await self._log.close()
+        if self._brokers:
+            await self._brokers.close()
         closed: Any = self._client.close()
         await settled(closed)
 
@@ -104,6 +131,37 @@ def _app(service: str, name: str) -> object:
 
 def _module(service: str, name: str) -> ModuleType:
     return import_module(f"services.{service}.{name}")
+
+
+def kafka(settings: Settings, clock: Clock) -> Bus | None:
+    """The brokers that the settings name; None where the local log is the bus."""
+    if not settings.bus.startswith(KAFKA):
+        return None
+    # Imported by need: one machine has none.
+    from services.kit.kafka import KafkaBus, KafkaSettings
+
+    return KafkaBus(
+        topics(),
+        clock,
+        KafkaSettings(
+            bootstrap=settings.bus.removeprefix(KAFKA),
+            tls=settings.kafka_tls,
+            ca=settings.kafka_ca,
+            user=settings.kafka_user,
+            password=settings.kafka_password.get_secret_value(),
+            mechanism=settings.kafka_mechanism,
+        ),
+    )
+
+
+def forwarded(settings: Settings) -> dict[str, TopicSpec]:
+    """What waits on this host for the brokers: all that people do, so that no broker is needed to take it."""
+    kept = {JOURNAL: timedelta(hours=settings.journal_hours)}
+    return {
+        spec.name: replace(spec, kept=kept.get(spec.log, timedelta()))
+        for spec in topics().values()
+        if spec.name in ("participants", "submissions", "attempts")
+    }
 
 
 def topics() -> dict[str, TopicSpec]:

@@ -27,7 +27,7 @@ class Batcher(Generic[Item, Result]):
     async def submit(self, item: Item) -> Result:
         """The result for this item, once its bulk is done."""
         if len(self._waiting) >= self._bound:
-            raise BusDown(f"{self._bound} commands wait for the store")
+            raise BusDown(f"overloaded: {self._bound} wait already")
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._task is None:

@@ -3,31 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import msgspec
 import structlog
 
-from services.kit.bus import Bus, Record
+from services.kit.bus import Bus, BusDown, Record
 from services.kit.deadletters import bury
 
 log = structlog.get_logger(__name__)
+
+_PATIENCE = 3.0
+"""How many seconds a process that has a copy waits for the bus before it starts from that."""
 
 
 class Followed:
     """Applies every record of a topic, without a group: each process knows all of it.
 
     A record that `apply` cannot read (msgspec.DecodeError) is passed over. Everybody meets it, so only the worker that looks
-    after the topic (`buries`) makes a dead letter of it.
+    after the topic (`buries`) makes a dead letter of it. With a `copy` (a file) a process can start while the bus is away.
     """
 
-    def __init__(self, bus: Bus, topic: str, apply: Callable[[Record], None], *, buries: bool = False) -> None:
-        self._bus, self._topic, self._apply, self._buries = bus, topic, apply, buries
+    def __init__(
+        self, bus: Bus, topic: str, apply: Callable[[Record], None], *, buries: bool = False, copy: Path | None = None
+    ) -> None:
+        self._bus, self._topic, self._apply, self._buries, self._copy = bus, topic, apply, buries, copy
         self._after: dict[int, int] = {}
+        self._last: dict[str, Record] = {}
 
     async def start(self) -> None:
-        """Returns when all that the topic holds now has been applied. Raises BusDown."""
-        await self._take(await self._bus.read(self._topic))
+        """Returns when all that the topic holds now has been applied. Raises BusDown where there is no copy of it."""
+        if self._copy is None or not self._copy.exists():
+            await self._take(await self._bus.read(self._topic))
+            return
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                records = await self._bus.read(self._topic)
+        except (BusDown, TimeoutError) as error:
+            log.warning("followed.from_copy", topic=self._topic, error=str(error))
+            records = msgspec.msgpack.decode(self._copy.read_bytes(), type=list[Record])
+        await self._take(records)
 
     async def run(self, stop: Callable[[], bool]) -> None:
         """Applies what comes, until `stop()`."""
@@ -46,8 +63,18 @@ class Followed:
         for record in records:
             try:
                 self._apply(record)
+                self._last[record.key] = record
             except msgspec.DecodeError as error:
                 log.error("record.unreadable", topic=record.topic, offset=record.offset, error=str(error))
                 if self._buries:
                     await bury(self._bus, record, str(error))
             self._after[record.partition] = record.offset
+        if records and self._copy is not None:
+            self._write_copy(self._copy)
+
+    def _write_copy(self, path: Path) -> None:
+        kept = sorted(self._last.values(), key=lambda record: (record.partition, record.offset))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.{id(self)}")
+        temporary.write_bytes(msgspec.msgpack.encode(kept))
+        temporary.replace(path)

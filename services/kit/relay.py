@@ -16,8 +16,8 @@ import structlog
 
 from services.kit.bus import Bus, BusDown, Outgoing
 from services.kit.clock import Clock
+from services.kit.delivery import backoff
 from services.kit.locallog import LocalLog
-from services.kit.locallog.delivery import backoff
 from services.kit.locallog.groups import committed, move
 from services.kit.metrics import RELAY_BACKLOG
 

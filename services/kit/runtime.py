@@ -15,6 +15,7 @@ from services.kit.settings import Settings
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
     from typing import Protocol
 
     from fastapi import APIRouter
@@ -49,6 +50,10 @@ class Runtime:
     store: Database
     secrets: Secrets
     encode: Callable[[Any], bytes]
+
+    def copy_of(self, topic: str) -> Path:
+        """Where this host keeps its own copy of a followed topic."""
+        return self.settings.data_dir / "bus" / f"{topic}.copy"
 
     def outgoing(self, event: AnyEvent) -> Outgoing:
         """An event as the record that carries it."""

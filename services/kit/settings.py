@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -30,8 +30,8 @@ class Settings(BaseSettings):
     public_url: Annotated[str | None, Field(validation_alias=_either("PUBLIC_URL"))] = None
     """How phones reach the pages; without it, this machine's address on its network."""
 
-    bus: str = "local"
-    """`local`: the local log under `data_dir`."""
+    bus: Annotated[str, Field(pattern=r"^(local|kafka://[^/]+)$")] = "local"
+    """`local`: the local log under `data_dir`. `kafka://host:port,host:port`: Apache Kafka."""
 
     ack: Literal["journal", "kafka"] = "journal"
     """What a submission's reply waits for: this host's journal alone, or the brokers too (no longer than `ack_ms`)."""
@@ -39,8 +39,22 @@ class Settings(BaseSettings):
     ack_ms: Annotated[int, Field(ge=1)] = 2000
     """How long `ack=kafka` waits, in milliseconds; past it the journal's word stands."""
 
-    journal_hours: Annotated[float, Field(ge=0)] = 48
-    """With Kafka: how long this host keeps submissions that the brokers hold; until then a repeat gets the same receipt."""
+    journal_hours: Annotated[float, Field(ge=0)] = 90 * 24
+    """With Kafka: how long this host keeps submissions that the brokers hold; so long a repeat gets the same receipt, and the
+    audit sees it."""
+
+    kafka_user: str | None = None
+    """Who we are to the brokers (SASL); without it nobody is asked."""
+
+    kafka_password: SecretStr = SecretStr("")
+
+    kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+
+    kafka_tls: bool = False
+    """Whether the way to the brokers is encrypted."""
+
+    kafka_ca: Path | None = None
+    """PEM file of the authority that signed the brokers' certificates; without it, the system's authorities."""
 
     store: str | None = None
     """A MongoDB URL; without it, the store that the supervisor started (its address is in `data_dir`/run/store.url)."""

@@ -36,7 +36,7 @@ CLOCK_TOLERANCE = timedelta(milliseconds=500)
 def face(runtime: Runtime) -> Face:
     """The participants' site, its API, and the hot path."""
     book = ContestBook()
-    followed = Followed(runtime.bus, "contests", partial(_apply, book))
+    followed = Followed(runtime.bus, "contests", partial(_apply, book), copy=runtime.copy_of("contests"))
     store = _store(runtime)
     shelf = Shelf(store, book)
     notary = Notary(runtime.secrets.get("receipt.key"))

@@ -24,7 +24,7 @@ from services.reporting.worker import TOPICS, ReportingWorker
 def face(runtime: Runtime) -> Face:
     """The public board and its API."""
     book = ContestBook()
-    followed = Followed(runtime.bus, "contests", partial(_apply, book))
+    followed = Followed(runtime.bus, "contests", partial(_apply, book), copy=runtime.copy_of("contests"))
     board = Board(book)
     live = Live(Views(runtime.store), board, runtime.clock)
     stream = Stream(live, board, book, runtime.clock)

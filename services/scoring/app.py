@@ -22,7 +22,7 @@ from services.scoring.worker import TOPICS, ScoringWorker
 def face(runtime: Runtime) -> Face:
     """Results and standings."""
     book = ContestBook()
-    contests = Followed(runtime.bus, "contests", partial(_read_contest, book))
+    contests = Followed(runtime.bus, "contests", partial(_read_contest, book), copy=runtime.copy_of("contests"))
     api = Api(book, Verdicts(runtime.store), Standings(runtime.store), Bearers(runtime.secrets), runtime.clock)
     return Face(
         name="scoring",

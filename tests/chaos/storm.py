@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import random
 import sys
 import tempfile
@@ -198,6 +199,7 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=1.5, help="seconds between kills, on average")
     parser.add_argument("--outage", type=float, default=60.0, help="seconds without any broker")
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # Dead brokers are what this is about.
     options = vars(parser.parse_args())
     print(f"seed {options['seed']}", flush=True)
     with tempfile.TemporaryDirectory() as folder:

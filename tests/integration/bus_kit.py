@@ -7,17 +7,25 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from services.kit.bus import Bus, Done, Outcome, Outgoing, Record, TopicSpec, dead_letter_topic
 from services.kit.clock import SystemClock
+from services.kit.kafka import KafkaBus, KafkaSettings
 from services.kit.locallog import LocalLog, LocalLogSettings
 
 PARTITIONS = 4
+SESSION = 1.5
+"""Seconds after which a silent member is dead, on either bus. Brokers that allow so little: `group.min.session.timeout.ms`."""
 SETTINGS = LocalLogSettings(
-    segment_bytes=128 * 1024, heartbeat=0.1, session=0.8, idle=0.005, backoff=0.02, backoff_cap=0.2, batch_records=100
+    segment_bytes=128 * 1024, heartbeat=0.1, session=SESSION, idle=0.005, backoff=0.02, backoff_cap=0.2, batch_records=100
 )
 """Small and quick, so that the kills fall on rolls and rebalances too."""
+
+KAFKA = partial(
+    KafkaSettings, heartbeat=0.2, session=SESSION, rebalance=10.0, idle=0.005, backoff=0.02, backoff_cap=0.2, batch_records=100
+)
 
 
 def _topics() -> dict[str, TopicSpec]:
@@ -36,10 +44,11 @@ TOPICS = _topics()
 
 
 def open_bus(address: str) -> Bus:
-    """`local:DIRECTORY`; another kind of bus joins here."""
+    """`local:DIRECTORY` or `kafka:HOST:PORT/PREFIX`."""
     kind, _, place = address.partition(":")
-    if kind != "local":
-        raise ValueError(f"no bus at {address!r}")
+    if kind == "kafka":
+        bootstrap, _, prefix = place.partition("/")
+        return KafkaBus(TOPICS, SystemClock(), KAFKA(bootstrap=bootstrap, prefix=prefix))
     return LocalLog(Path(place), TOPICS, SystemClock(), offsets_in={"billing": "bills"}, settings=SETTINGS)
 
 

@@ -1,4 +1,4 @@
-"""What any bus must do, in words of the `Bus` protocol only: it holds for the local log and must fit Kafka unchanged.
+"""What any bus must do, in words of the `Bus` protocol only: it holds for the local log and for Kafka.
 
 The topics are in `bus_kit.py`, the child processes in `bus_processes.py`.
 """
@@ -6,15 +6,17 @@ The topics are in `bus_kit.py`, the child processes in `bus_processes.py`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from services.kit.bus import Bus, BusDown, Done, Fenced, Outcome, Outgoing, Record, Reject, Transient, partition_of
-from tests.integration.bus_kit import PARTITIONS, Biller, Collector, consuming, drained, open_bus, until, values
+from services.kit.bus import Bus, BusDown, Done, Fenced, NotReady, Outcome, Outgoing, Record, Reject, Transient, partition_of
+from tests.integration.bus_kit import PARTITIONS, SESSION, Biller, Collector, consuming, drained, open_bus, until, values
 from tests.integration.bus_processes import start
 
 pytestmark = pytest.mark.asyncio
@@ -22,9 +24,11 @@ pytestmark = pytest.mark.asyncio
 KEYS = [f"key-{number}" for number in range(12)]
 
 
-@pytest.fixture(params=["local"])
+@pytest.fixture(params=["local", "kafka"])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return f"{request.param}:{tmp_path}"
+    if request.param == "local":
+        return f"local:{tmp_path}"
+    return f"kafka:{request.getfixturevalue('kafka')}/{uuid.uuid4().hex}."
 
 
 @pytest.fixture
@@ -277,6 +281,81 @@ async def test_nothing_is_committed_before_its_dead_letter_stands(bus: Bus, monk
     assert len(await bus.read("orders.dlq")) == 3
 
 
+async def test_too_much_poison_pauses_the_member_until_a_person_resumes_it(bus_factory: Callable[[], Bus]) -> None:
+    class Sour(Collector):
+        def answer(self, record: Record) -> Outcome:
+            return Reject("sour")
+
+    bus, sour = bus_factory(), Sour()
+    await bus.publish([Outgoing("orders", "one key", str(number).encode()) for number in range(50)])
+    async with consuming(bus, sour):
+        await until(lambda: bus.paused == ["group"])
+        await asyncio.sleep(2 * SESSION)  # It waits, and is not dead: nobody else gets its partitions.
+        assert bus.paused == ["group"]
+        assert sour.revocations == 0
+        assert await bus.read("orders.dlq") == []
+        assert await bus.committed("group", "orders") == {}
+        bus.resume()
+        await drained(bus, "group")
+        assert not bus.paused
+    assert len(await bus.read("orders.dlq")) == 50
+
+
+async def test_a_paused_member_lets_another_join(bus_factory: Callable[[], Bus]) -> None:
+    class Sour(Collector):
+        def answer(self, record: Record) -> Outcome:
+            return Reject("sour") if record.value == b"bad" else Done()
+
+    bus, one, two = bus_factory(), Sour(), Sour()
+    await bus.publish([Outgoing("orders", KEYS[0], b"bad")] * 50)
+    async with consuming(bus, one):
+        await until(lambda: bus.paused)
+        await bus.publish([Outgoing("orders", key, b"good") for key in KEYS])
+        async with consuming(bus_factory(), two):
+            await until(lambda: "good" in {*one.values(), *two.values()})
+    assert await bus.read("orders.dlq") == []
+
+
+async def test_what_a_record_causes_belongs_to_its_trace(bus: Bus) -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    await bus.publish([Outgoing("orders", "a", b"1", {"traceparent": trace}), Outgoing("orders", "b", b"2")])
+    async with consuming(bus, Biller(), group="billing"):
+        await drained(bus, "billing")
+    assert {record.value: record.headers for record in await bus.read("bills")} == {b"1": {"traceparent": trace}, b"2": {}}
+
+
+async def test_a_member_that_waits_for_a_key_is_not_taken_for_dead(bus: Bus) -> None:
+    class Waiting(Collector):
+        ready = False
+
+        async def handle(self, batch: Sequence[Record]) -> Sequence[Outcome]:
+            if not self.ready:
+                raise NotReady("no key yet")
+            return await super().handle(batch)
+
+    consumer = Waiting()
+    await bus.publish(orders(10))
+    async with consuming(bus, consumer):
+        await until(lambda: consumer.mine)
+        await asyncio.sleep(2 * SESSION)
+        assert consumer.revocations == 0
+        consumer.ready = True
+        await until(lambda: len(consumer.seen) == 10)
+
+
+async def test_a_key_is_one_members_in_all_topics(bus_factory: Callable[[], Bus]) -> None:
+    members, topics = [Collector() for _ in range(3)], ["orders", "returns", "notes"]
+    async with contextlib.AsyncExitStack() as stack:
+        for member in members:
+            await stack.enter_async_context(consuming(bus_factory(), member, topics))
+        await until(lambda: all(m.mine for m in members) and sum(len(m.mine) for m in members) == PARTITIONS)
+        await bus_factory().publish([record for topic in topics for record in orders(24, topic)])
+        await until(lambda: len({(r.topic, r.value) for member in members for r in member.seen}) == 72)
+        for member in members:
+            assert {record.partition for record in member.seen} <= member.mine
+            assert {record.topic for record in member.seen} == set(topics)
+
+
 async def test_two_members_share_and_take_over_when_one_leaves(bus_factory: Callable[[], Bus]) -> None:
     one, two = Collector(), Collector()
     bus = bus_factory()
@@ -292,6 +371,35 @@ async def test_two_members_share_and_take_over_when_one_leaves(bus_factory: Call
             assert two.seen
         await until(lambda: one.mine == set(range(PARTITIONS)))
         assert two.mine == set()
+
+
+async def test_members_come_and_go_under_load(bus_factory: Callable[[], Bus]) -> None:
+    """A record may be seen twice; none is passed over, and none is first seen after a later one of its key."""
+    bus, dice, seen = bus_factory(), random.Random(3), list[Record]()
+
+    class Noting(Biller):
+        async def handle(self, batch: Sequence[Record]) -> Sequence[Outcome]:
+            await asyncio.sleep(0.003)  # So that rebalances fall into batches.
+            seen.extend(batch)
+            return await super().handle(batch)
+
+    async def load() -> None:
+        for first in range(0, 4000, 25):
+            await bus.publish(orders(4000)[first : first + 25])
+            await asyncio.sleep(0.01)
+
+    loading = asyncio.create_task(load())
+    async with consuming(bus, Noting(), group="billing"):
+        while not loading.done():
+            async with consuming(bus_factory(), Noting(), group="billing"):
+                await asyncio.sleep(dice.uniform(0.05, 0.5))
+        await loading
+        await drained(bus, "billing")
+    for key in KEYS:
+        first_seen = list(dict.fromkeys(int(record.value) for record in seen if record.key == key))
+        assert first_seen == sorted(first_seen)
+    assert {record.value.decode() for record in seen} == {str(number) for number in range(4000)}
+    assert set(await values(bus, "bills")) == {str(number) for number in range(4000)}
 
 
 async def test_a_member_takes_over_from_one_that_was_killed(address: str, bus: Bus) -> None:

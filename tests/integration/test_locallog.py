@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from services.kit.bus import BusDown, Fenced, Outcome, Outgoing, Record, Reject, TopicSpec, partition_of
+from services.kit.bus import BusDown, Fenced, Outcome, Outgoing, Record, TopicSpec, partition_of
 from services.kit.clock import Clock, ManualClock, SystemClock
 from services.kit.locallog import GroupCommit, LocalLog, LocalLogSettings
 from services.kit.locallog.groups import committed, move
@@ -248,28 +248,6 @@ async def test_of_two_owners_one_wins_and_the_other_starts_again(tmp_path: Path)
     stop.set()
     await task
     assert [record.value for record in await bus.read("bills")] == [b"from the other", b"10"]
-
-
-async def test_too_much_poison_pauses_the_member_until_a_person_resumes_it(tmp_path: Path) -> None:
-    class Sour(Collector):
-        def answer(self, record: Record) -> Outcome:
-            return Reject("sour")
-
-    bus = LocalLog(tmp_path, TOPICS, SystemClock(), settings=SETTINGS)
-    await bus.publish([Outgoing("orders", f"k{n}", b"x") for n in range(50)])
-    stop = asyncio.Event()
-    task = asyncio.create_task(bus.consume(["orders"], "group", Sour(), stop.is_set))
-    await until(lambda: bus.paused)
-    await asyncio.sleep(2 * SETTINGS.heartbeat)
-    assert bus.paused == ["group"]
-    assert await bus.read("orders.dlq") == []
-    assert await bus.committed("group", "orders") == {}
-    bus.resume()
-    await until(lambda: bus.log("dlq").active() is not None)
-    stop.set()
-    await task
-    assert len(await bus.read("orders.dlq")) == 50
-    assert not bus.paused
 
 
 async def test_places_at_different_offsets_all_go_on(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from services.kit.clock import Clock
 from services.kit.locallog.commit import GroupCommit
 from services.kit.locallog.groups import Membership, committed
 from services.kit.locallog.log import Log
-from services.kit.locallog.member import Member
+from services.kit.locallog.member import LogOffsets, Member
 from services.kit.locallog.settings import LocalLogSettings
 
 _READ = 5000
@@ -94,8 +94,7 @@ class LocalLog:
             group=group,
             topics=specs,
             logs={spec.log: self.log(spec.log) for spec in specs},
-            offsets=self.log(offsets),
-            offsets_hold=frozenset(spec.name for spec in self._topics.values() if spec.log == offsets),
+            offsets=LogOffsets(group, topics, self.log(offsets), frozenset(self.topics_in(offsets))),
             publish=self.publish,
             membership=Membership(self._directory / "groups.db", seat, self._clock, self._settings.session),
             consumer=consumer,
@@ -111,11 +110,11 @@ class LocalLog:
 
     @property
     def paused(self) -> Sequence[str]:
-        return [member.group for member in self._members if member.paused]
+        return [member.delivery.group for member in self._members if member.delivery.paused]
 
     def resume(self) -> None:
         for member in self._members:
-            member.resume()
+            member.delivery.paused = False
 
     # -- reading without a group
 

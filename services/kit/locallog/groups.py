@@ -15,9 +15,7 @@ from pathlib import Path
 
 from services.kit.bus import Fenced
 from services.kit.clock import Clock
-
-Place = tuple[str, int]
-"""A topic and a partition of it."""
+from services.kit.delivery import Place
 
 
 class Membership:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from services.kit.delivery import DeliverySettings
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LocalLogSettings:
+class LocalLogSettings(DeliverySettings):
     """Times are seconds, sizes bytes."""
 
     segment_bytes: int = 256 * 1024 * 1024
@@ -17,18 +19,7 @@ class LocalLogSettings:
     """A group commit of so many records starts at once."""
     queue: int = 20_000
     """So many records may wait for a commit; past it `publish` raises BusDown."""
-    batch_records: int = 1000
     batch_bytes: int = 2 * 1024 * 1024
-    idle: float = 0.02
-    """How often a reader that has read everything looks again."""
     heartbeat: float = 1.0
     session: float = 5.0
     """A member without a heartbeat for so long has died."""
-    backoff: float = 0.1
-    backoff_cap: float = 10.0
-    poison_tries: int = 3
-    """How often a record may raise before it is a dead letter."""
-    poison_window: int = 200
-    poison_least: int = 20
-    poison_ratio: float = 0.5
-    """More dead letters than this share of the last `poison_window` records, and at least `poison_least`: the member pauses."""
