@@ -31,6 +31,10 @@ check: $(VENV)/.dev ## style, formatting, types, and which part may import which
 test: check ## check, then every test: unit, contract, integration, end to end (browser: Chromium)
 	$(BIN)/pytest
 
+.PHONY: chaos
+chaos: $(VENV)/.dev ## 200 kills under 300 attempts a second on three Kafka brokers, then the audit (SEED=…, KILLS=…, BUS=local)
+	$(BIN)/python -m tests.chaos.storm --kills $(or $(KILLS),200) --bus $(or $(BUS),kafka) $(if $(SEED),--seed $(SEED))
+
 .PHONY: bench
 bench: bench-submit ## every benchmark
 

@@ -19,8 +19,9 @@ from services.events.contests import (
 )
 from services.events.deliveries import MessageDelivered, MessageFailed
 from services.events.keys import RoundKeyed
-from services.events.participants import ParticipantErased, ParticipantRegistered
-from services.events.results import ResultsPublished, RoundRanked, StandingRow
+from services.events.notices import ReportReady, TurnoutLagging
+from services.events.participants import ParticipantErased, ParticipantMoved, ParticipantRegistered
+from services.events.results import ResultsPublished, RoundFinalised, RoundRanked, StandingRow
 from services.events.scores import AttemptScored
 from services.events.submissions import SubmissionReceived
 from services.events.topics import TOPICS, Topic
@@ -38,10 +39,13 @@ __all__ = [
     "MessageDelivered",
     "MessageFailed",
     "ParticipantErased",
+    "ParticipantMoved",
     "ParticipantRegistered",
+    "ReportReady",
     "ResultsPublished",
     "RoundClosed",
     "RoundExtended",
+    "RoundFinalised",
     "RoundKeyed",
     "RoundOpened",
     "RoundPaused",
@@ -50,6 +54,7 @@ __all__ = [
     "StandingRow",
     "SubmissionReceived",
     "Topic",
+    "TurnoutLagging",
     "Unit",
     "decode",
     "encode",

@@ -39,6 +39,14 @@ class ParticipantRegistered(ParticipantEvent, frozen=True, kw_only=True):
     language: str = "vi"
 
 
+class ParticipantMoved(ParticipantRegistered, frozen=True, kw_only=True):
+    """A person in full who belongs to another unit from now on; their attempts stay where they were made."""
+
+    type: ClassVar[str] = PREFIX + "participant.moved.v1"
+
+    moved_from: str
+
+
 class ParticipantErased(ParticipantEvent, frozen=True, kw_only=True):
     """Overwrites the person's record: who they were is gone, their attempts stay as figures."""
 

@@ -47,6 +47,12 @@ class RoundRanked(Event, frozen=True, kw_only=True):
         return f"{self.round}/{self.revision}"
 
 
+class RoundFinalised(RoundRanked, frozen=True, kw_only=True):
+    """The standings of a round are final: complaints are settled, every journal had drained, or an audited override said so."""
+
+    type: ClassVar[str] = PREFIX + "round.finalised.v1"
+
+
 class ResultsPublished(Event, frozen=True, kw_only=True):
     """One page of standings, 500 rows at most; `page` counts from 0."""
 

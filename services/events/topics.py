@@ -62,7 +62,7 @@ _ROWS = (
     ),
     Topic(
         name="participants",
-        events=("participant.registered", "participant.erased"),
+        events=("participant.registered", "participant.moved", "participant.erased"),
         key="participant",
         owner="quiz",
         readers=("scoring", "notify"),
@@ -99,12 +99,22 @@ _ROWS = (
     ),
     Topic(
         name="results",
-        events=("round.ranked", "results.published"),
+        events=("round.ranked", "round.finalised", "results.published"),
         key="round",
         owner="scoring",
         readers=("reporting", "notify", "outside"),
         log="scoring",
         kept=timedelta(days=365),
+        partitions=1,
+    ),
+    Topic(
+        name="notices",
+        events=("turnout.lagging", "report.ready"),
+        key="contest",
+        owner="reporting",
+        readers=("notify", "outside"),
+        log="reporting",
+        kept=_DAYS_90,
         partitions=1,
     ),
     Topic(

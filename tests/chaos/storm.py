@@ -30,7 +30,7 @@ Kill = Callable[[], Awaitable[None]]
 
 @dataclass
 class Report:
-    """What came of a storm. `gap` and `calm_gap` are seconds: the longest without an accepted submission, and that before."""
+    """What came of a storm. `gap` is the longest time without an accepted submission, in seconds, `gap_after` what had died."""
 
     seed: int
     seconds: float = 0.0
@@ -39,6 +39,7 @@ class Report:
     lost: set[str] = field(default_factory=set)
     doubled: int = 0
     gap: float = 0.0
+    gap_after: str = ""
     outage: int | None = None
     differences: list[tuple[str, str]] = field(default_factory=list)
 
@@ -55,7 +56,7 @@ class Report:
             ("receipts", f"{self.receipts:,} in {self.seconds:.0f} s, {self.receipts / self.seconds:.0f}/s"),
             ("lost", len(self.lost)),
             ("doubled", self.doubled),
-            ("longest gap in acceptance", f"{self.gap:.1f} s"),
+            ("longest gap in acceptance", f"{self.gap:.1f} s (after: {self.gap_after})"),
         ]
         if self.outage is not None:
             rows.append(("accepted while all brokers were down", f"{self.outage:,}"))
@@ -71,6 +72,7 @@ class Storm:
         self._players = Players(site.url, seed=seed, concurrency=200, persist=True)
         self.report = Report(seed)
         self._over = asyncio.Event()
+        self._dead: list[str] = []
         self._attempts = 3
         """What each person takes, as the example's rules allow."""
 
@@ -82,6 +84,7 @@ class Storm:
         for number in range(kills):
             name, kill = self._random.choice(sorted(self._victims().items()))
             await kill()
+            self._dead.append(name)
             self.report.kills[name] += 1
             await asyncio.sleep(every * self._random.uniform(0.5, 1.5))
             if self._cluster and number == kills // 2:
@@ -114,7 +117,8 @@ class Storm:
             now = time.monotonic()
             if len(self._players.tally.receipts) > count:
                 count, last = len(self._players.tally.receipts), now
-            self.report.gap = max(self.report.gap, now - last)
+            if now - last > self.report.gap:
+                self.report.gap, self.report.gap_after = now - last, " ".join(self._dead[-3:])
 
     def _victims(self) -> Mapping[str, Kill]:
         names = [*WORKERS, "relay"] if self._cluster else list(WORKERS)

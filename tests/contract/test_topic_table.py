@@ -45,7 +45,7 @@ def test_every_event_stands_in_exactly_one_row() -> None:
 
 @pytest.mark.parametrize("type", sorted(registry))
 def test_a_type_is_a_past_tense_fact_with_a_major_version(type: str) -> None:
-    assert re.fullmatch(r"vn\.hoithi\.[a-z]+\.[a-z]+ed\.v[1-9][0-9]*", type)
+    assert re.fullmatch(r"vn\.hoithi\.[a-z]+\.([a-z]+ed|lagging|ready)\.v[1-9][0-9]*", type)
 
 
 @topics
@@ -57,7 +57,7 @@ def test_the_key_of_each_example_is_what_the_row_declares(topic: Topic) -> None:
 
 def test_only_participants_is_personal_and_nobody_outside_reads_what_gives_something_away() -> None:
     assert [topic.name for topic in ROWS if topic.personal] == ["participants"]
-    assert {topic.name for topic in ROWS if "outside" in topic.readers} == {"contests", "attempts", "results"}
+    assert {topic.name for topic in ROWS if "outside" in topic.readers} == {"contests", "attempts", "results", "notices"}
     assert TOPICS["keys"].readers == TOPICS["submissions"].readers == ("scoring",)
 
 

@@ -1,0 +1,18 @@
+"""The short form of `make chaos`: twenty kills on each bus, and everything balances."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.storm import storm
+
+
+@pytest.mark.parametrize("bus", ["local", "kafka"])
+async def test_nothing_is_lost_or_doubled_in_a_storm(kafka_jars: None, tmp_path: Path, bus: str) -> None:
+    report = await storm(tmp_path, bus, kills=20, rate=150, every=1.0, outage=5, seed=20)
+    print(report.table())
+    assert report.balanced, report.table() + "\n" + "\n".join(" ".join(each) for each in report.differences[:20])
+    assert report.kills.total() == 20
+    assert report.outage is None or report.outage > 0
