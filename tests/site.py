@@ -15,6 +15,8 @@ from types import TracebackType
 
 import httpx
 
+from services.kit.settings import Settings
+
 HOITHI = str(Path(sys.executable).parent / "hoithi")
 
 
@@ -49,6 +51,13 @@ class Site:
             self._process.wait(40)
         finally:
             self._process.kill()
+
+    @property
+    def settings(self) -> Settings:
+        """What its processes are given, for those who look into it from here."""
+        return Settings(
+            data_dir=self.data, bus=self.env.get("HOITHI_BUS", "local"), kafka_prefix=self.env.get("HOITHI_KAFKA_PREFIX", "")
+        )
 
     @property
     def output(self) -> str:

@@ -145,6 +145,7 @@ def kafka(settings: Settings, clock: Clock) -> Bus | None:
         clock,
         KafkaSettings(
             bootstrap=settings.bus.removeprefix(KAFKA),
+            prefix=settings.kafka_prefix,
             tls=settings.kafka_tls,
             ca=settings.kafka_ca,
             user=settings.kafka_user,

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     """With Kafka: how long this host keeps submissions that the brokers hold; so long a repeat gets the same receipt, and the
     audit sees it."""
 
+    kafka_prefix: str = ""
+    """Stands before the name of every topic and group: several installations may share brokers."""
+
     kafka_user: str | None = None
     """Who we are to the brokers (SASL); without it nobody is asked."""
 

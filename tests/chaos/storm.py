@@ -20,7 +20,6 @@ from pathlib import Path
 from deploy.kafka.cluster import Cluster, fetch, free_ports
 from deploy.local.audit import audit
 from deploy.local.wiring import House
-from services.kit.settings import Settings
 from tests.players import Players
 from tests.site import Site
 
@@ -162,7 +161,7 @@ class Storm:
         await asyncio.to_thread(self._site.wait_ready, 60)
         receipts = self._players.tally.receipts.keys()
         self.report.receipts = len(receipts)
-        house = House(Settings(data_dir=self._site.data, bus=self._site.env.get("HOITHI_BUS", "local")))
+        house = House(self._site.settings)
         try:
             rounds = await audit(house, None, 180)
         finally:

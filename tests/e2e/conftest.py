@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 
 import pytest
 
+from tests.integration.kafka_brokers import cluster_in
 from tests.site import Site
+
+
+@pytest.fixture(scope="module", params=["local", "kafka"])
+def bus(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The settings of a site on each bus: the local log, and a broker of the module's own."""
+    if request.param == "local":
+        yield {}
+    else:
+        request.getfixturevalue("kafka_jars")
+        for cluster in cluster_in(tmp_path_factory.mktemp("brokers"), 1):
+            yield {"HOITHI_BUS": f"kafka://{cluster.bootstrap}", "HOITHI_KAFKA_PREFIX": ""}
+
+
+@pytest.fixture
+def bus_of_its_own(bus: dict[str, str]) -> dict[str, str]:
+    """The same for one test: its topics are nobody else's."""
+    return bus | {"HOITHI_KAFKA_PREFIX": f"t{uuid.uuid4().hex[:8]}."} if bus else bus
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ from deploy.local.wiring import House
 from services.events.schemas import EXAMPLES
 from services.kit.bus import Outgoing
 from services.kit.deadletters import letters
-from services.kit.settings import Settings
 from tests.players import Players
 from tests.site import Site
 
@@ -40,9 +39,9 @@ async def waiting(house: House, topic: str) -> list[str]:
     return [letter.place for letter in await letters(house.bus, topic) if not letter.retried]
 
 
-async def test_poison_is_put_aside_with_its_reason_and_comes_back_mended(tmp_path: Path) -> None:
-    with Site(tmp_path) as site:
-        house = House(Settings(data_dir=site.data))
+async def test_poison_is_put_aside_with_its_reason_and_comes_back_mended(tmp_path: Path, bus_of_its_own: dict[str, str]) -> None:
+    with Site(tmp_path, **bus_of_its_own) as site:
+        house = House(site.settings)
         for topic, (name, _) in POISONED.items():
             key, headers, body = example(name)
             await house.bus.publish([Outgoing(topic, key, body[:-7], headers)])
@@ -73,9 +72,11 @@ async def test_poison_is_put_aside_with_its_reason_and_comes_back_mended(tmp_pat
         await players.close()
 
 
-async def test_too_much_poison_stops_a_worker_until_a_person_lets_it_go_on(tmp_path: Path) -> None:
-    with Site(tmp_path) as site:
-        house = House(Settings(data_dir=site.data))
+async def test_too_much_poison_stops_a_worker_until_a_person_lets_it_go_on(
+    tmp_path: Path, bus_of_its_own: dict[str, str]
+) -> None:
+    with Site(tmp_path, **bus_of_its_own) as site:
+        house = House(site.settings)
         key, headers, body = example("submission.received.v1")
         await house.bus.publish([Outgoing("submissions", key, body[:-7], headers) for _ in range(60)])
         worker = json.loads((site.data / "run" / "work-scoring.json").read_text())["address"]

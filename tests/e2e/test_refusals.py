@@ -13,8 +13,8 @@ from tests.site import Site
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with Site(tmp_path_factory.mktemp("refusals")) as running:
+def site(tmp_path_factory: pytest.TempPathFactory, bus: dict[str, str]) -> Iterator[Site]:
+    with Site(tmp_path_factory.mktemp("refusals"), **bus) as running:
         yield running
 
 

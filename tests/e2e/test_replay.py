@@ -38,8 +38,8 @@ async def watch(url: str, failures: list[str], stop: asyncio.Event) -> None:
 
 
 @pytest.mark.parametrize("service", ["reporting", "scoring"])
-async def test_a_replay_changes_nothing_that_is_shown(tmp_path: Path, service: str) -> None:
-    with Site(tmp_path) as site:
+async def test_a_replay_changes_nothing_that_is_shown(tmp_path: Path, bus_of_its_own: dict[str, str], service: str) -> None:
+    with Site(tmp_path, **bus_of_its_own) as site:
         players = Players(site.url, seed=61)
         await players.open()
         await players.play(300)
@@ -61,10 +61,10 @@ async def test_a_replay_changes_nothing_that_is_shown(tmp_path: Path, service: s
         await players.close()
 
 
-async def test_a_replay_mends_figures_that_were_spoilt(tmp_path: Path) -> None:
+async def test_a_replay_mends_figures_that_were_spoilt(tmp_path: Path, bus_of_its_own: dict[str, str]) -> None:
     from services.kit.store import connect
 
-    with Site(tmp_path) as site:
+    with Site(tmp_path, **bus_of_its_own) as site:
         players = Players(site.url, seed=62)
         await players.open()
         await players.play(30)

@@ -15,8 +15,8 @@ from tests.site import Site
 PEOPLE = 5000
 
 
-async def test_five_thousand_attempts_are_receipted_judged_and_counted(tmp_path: Path) -> None:
-    with Site(tmp_path) as site:
+async def test_five_thousand_attempts_are_receipted_judged_and_counted(tmp_path: Path, bus_of_its_own: dict[str, str]) -> None:
+    with Site(tmp_path, **bus_of_its_own) as site:
         players = Players(site.url, seed=31, concurrency=64)
         await players.open()
         await players.play(PEOPLE)
@@ -31,10 +31,12 @@ async def test_five_thousand_attempts_are_receipted_judged_and_counted(tmp_path:
 
 
 @pytest.mark.parametrize("stage", ["verdicts"])
-async def test_the_audit_names_an_attempt_that_was_removed_by_hand(tmp_path: Path, stage: str) -> None:
+async def test_the_audit_names_an_attempt_that_was_removed_by_hand(
+    tmp_path: Path, bus_of_its_own: dict[str, str], stage: str
+) -> None:
     from services.kit.store import connect
 
-    with Site(tmp_path) as site:
+    with Site(tmp_path, **bus_of_its_own) as site:
         players = Players(site.url, seed=32)
         await players.open()
         await players.play(5)

@@ -24,7 +24,7 @@ SETTINGS = LocalLogSettings(
 """Small and quick, so that the kills fall on rolls and rebalances too."""
 
 KAFKA = partial(
-    KafkaSettings, heartbeat=0.2, session=SESSION, rebalance=10.0, idle=0.005, backoff=0.02, backoff_cap=0.2, batch_records=100
+    KafkaSettings, heartbeat=0.2, session=SESSION, rebalance=60.0, idle=0.005, backoff=0.02, backoff_cap=0.2, batch_records=100
 )
 
 

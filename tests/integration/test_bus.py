@@ -492,6 +492,8 @@ async def test_a_closed_bus_has_written_what_it_took_and_takes_no_more(bus_facto
     tasks = [asyncio.create_task(bus.publish([order])) for order in orders(50)]
     await asyncio.sleep(0)
     await bus.close()
+    done, _ = await asyncio.wait(tasks, timeout=0.01)
+    assert len(done) == len(tasks)
     await asyncio.gather(*tasks)
     with pytest.raises(BusDown):
         await bus.publish(orders(1))

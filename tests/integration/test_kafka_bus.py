@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import signal
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from deploy.kafka.cluster import Cluster
 from deploy.local.wiring import topics as table
-from services.kit.bus import BusDown, Outgoing, Record, TopicSpec, dead_letter_topic
+from services.kit.bus import BusDown, Outcome, Outgoing, Record, TopicSpec, dead_letter_topic
 from services.kit.clock import SystemClock
 from services.kit.kafka import KafkaBus, KafkaSettings
 from services.kit.kafka.member import Member
@@ -100,6 +100,21 @@ async def test_records_of_others_and_gaps_are_taken_as_they_are(settings: KafkaS
     assert {(record.key, record.value, record.headers["h"]) for record in strange} == {("\ufffd", b"", "\ufffd")}
 
 
+async def test_a_group_that_retention_overtook_goes_on_with_what_is_left(settings: KafkaSettings, bus: KafkaBus) -> None:
+    await bus.publish(numbered(NUMBERS))
+    left = [record for record in await bus.read("orders") if record.offset >= 2]
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    await admin.start()
+    places = [TopicPartition(f"{settings.prefix}orders", partition) for partition in range(PARTITIONS)]
+    await admin.delete_records({place: RecordsToDelete(before_offset=2) for place in places})
+    await admin.close()
+    consumer = Collector()
+    async with consuming(bus, consumer):
+        await drained(bus, "group")
+    assert {record.offset for record in left} == {record.offset for record in consumer.seen}
+    assert len(left) == len(consumer.seen) == len(await bus.read("orders"))
+
+
 async def test_without_brokers_nothing_is_promised() -> None:
     bus = KafkaBus(TOPICS, SystemClock(), KAFKA(bootstrap="127.0.0.1:9", publish=1.0, patience=1.0))
     for attempt in (bus.publish(numbered(["1"])), bus.read("orders"), bus.committed("group", "orders")):
@@ -160,6 +175,34 @@ async def test_one_of_three_brokers_may_die_under_load(kafka3: Cluster) -> None:
         await until(lambda: {*biller.values()} >= {*accepted}, 60)
         await drained(bus, "billing")
     assert {*await values(bus, "bills")} >= {*accepted}
+    await bus.close()
+
+
+async def test_nothing_is_read_before_the_state_is_loaded(settings: KafkaSettings) -> None:
+    strays = list[Record]()
+
+    class Watchful(Collector):
+        async def handle(self, batch: Sequence[Record]) -> Sequence[Outcome]:
+            strays.extend(record for record in batch if record.partition not in self.mine)
+            return await super().handle(batch)
+
+    slow = replace(settings, idle=0.2)  # So long a member may take to notice its new partitions.
+    bus, other, one = KafkaBus(TOPICS, SystemClock(), slow), KafkaBus(TOPICS, SystemClock(), slow), Watchful()
+
+    async def load() -> None:
+        for _ in range(60):
+            await bus.publish(numbered(NUMBERS))
+            await asyncio.sleep(0.05)
+
+    async with consuming(bus, one):
+        loading = asyncio.create_task(load())
+        while not loading.done():
+            async with consuming(other, two := Watchful()):
+                await until(lambda two=two: two.seen)
+        await until(lambda: len(one.mine) == PARTITIONS)
+        await drained(bus, "group")
+    assert strays == []
+    await other.close()
     await bus.close()
 
 

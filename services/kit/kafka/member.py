@@ -79,7 +79,6 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
         self._broker, self._subscriber = self._subscribe()
         self._fresh: frozenset[int] | None = None
         self._yielding = False
-        self._epoch = 0
         self._waits_since: float | None = None
         self._measured = 0.0
         self._failure: Exception | None = None
@@ -175,10 +174,10 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
         return [received(raw, raw.topic[prefix:]) for raw in message.raw_message]
 
     async def _receive(self, batch: list[Record]) -> None:
-        # Nothing between the poll and this line gives way to other tasks, so the epoch is that of the poll.
-        epoch = self._epoch
+        # The lock is fair, and nothing between the poll and this line gives way to other tasks: so a batch has its turn before
+        # the rebalance that takes its partitions away.
         async with self._lock:
-            if epoch == self._epoch and self._failure is None and not self._stop():
+            if self._failure is None and not self._stop():
                 await self._attempt(self.delivery.work(batch))
                 self._pause_held()
 
@@ -187,7 +186,6 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """The group is being shared out anew: ends waits, sees the batch at hand through, lets go of everything."""
         self._yielding = True
-        self._epoch += 1
         self._waits_since = self._clock.monotonic()
         async with self._lock:
             await self._attempt(self.delivery.let_go(self.delivery.mine))
