@@ -15,7 +15,6 @@ import signal
 import socket
 import subprocess
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,7 +182,8 @@ class Cluster:
             await admin.close()
 
     def _format(self) -> None:
-        id = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        # A leading "-" would be taken for an option.
+        id = base64.urlsafe_b64encode(b"\x1c" + os.urandom(15)).rstrip(b"=").decode()
         controllers = free_ports(len(self.nodes))
         voters = ",".join(f"{number + 1}@127.0.0.1:{port}" for number, port in enumerate(controllers))
         for node, port, controller in zip(self.nodes, self._ports, controllers, strict=True):

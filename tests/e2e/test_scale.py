@@ -1,0 +1,158 @@
+"""Workers come and go under load, one is frozen past its session and woken, and two hosts take one attempt: all figures stand."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.local.lag import lags
+from deploy.local.wiring import House
+from tests.client import Client
+from tests.integration.kafka_brokers import cluster_in
+from tests.players import Players
+from tests.site import HOITHI, Site, free_port
+
+FROZEN_SECONDS = 14
+"""Longer than a member's session."""
+
+
+@pytest.fixture
+def site(kafka_jars: None, tmp_path: Path) -> Iterator[Site]:
+    for cluster in cluster_in(tmp_path / "brokers", 1):
+        with Site(tmp_path, HOITHI_BUS=f"kafka://{cluster.bootstrap}") as site:
+            yield site
+
+
+@contextlib.contextmanager
+def process(site: Site, *words: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """One more process of the installation, ended as an operator would."""
+    with (site.data / "logs" / f"more-{'-'.join(words)}.log").open("ab") as log:
+        more = subprocess.Popen([HOITHI, *words], env=site.env | environment, stdout=log, stderr=log)
+    try:
+        yield more
+    finally:
+        more.send_signal(signal.SIGCONT)
+        more.terminate()
+        more.wait(30)
+
+
+async def behind(house: House) -> int:
+    """Offsets that scoring lacks."""
+    return sum(lag.behind for lag in await lags(house) if lag.group == "scoring")
+
+
+async def test_scoring_goes_from_one_worker_to_three_and_back_with_one_frozen(site: Site) -> None:
+    house, players = House(site.settings), Players(site.url, seed=81, persist=True)
+    await players.open()
+    first = site.pids()["work-scoring"]
+    os.kill(first, signal.SIGSTOP)  # So that a backlog gathers.
+    await players.play(1500)
+    backlog = await behind(house)
+    os.kill(first, signal.SIGCONT)
+    with (
+        process(site, "work", "scoring", HOITHI_PROCESS="work-scoring-2") as second,
+        process(site, "work", "scoring", HOITHI_PROCESS="work-scoring-3"),
+    ):
+        load = asyncio.create_task(players.play(3000, first=1500))
+        await asyncio.sleep(8)
+        second.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(FROZEN_SECONDS)
+        second.send_signal(signal.SIGCONT)
+        await load
+        async with asyncio.timeout(60):
+            while await behind(house):
+                await asyncio.sleep(0.2)
+        assert backlog > 1000
+    await players.play(300, first=4500)
+    await players.check_results(120)
+    await players.check_board(60)
+    site.hoithi("audit")
+    await house.close()
+    await players.close()
+
+
+async def test_of_two_hosts_the_one_that_received_first_wins_whenever_it_arrives(site: Site, tmp_path: Path) -> None:
+    players = Players(site.url, seed=82)
+    await players.open()
+    other = tmp_path / "other-host"
+    shutil.copytree(site.data / "secrets", other / "secrets")
+    port = free_port()
+    here = {
+        "DATA_DIR": str(other),
+        "HOITHI_DATA_DIR": str(other),
+        "PORT": str(port),
+        "HOITHI_PORT": str(port),
+        "HOITHI_STORE": (site.data / "run" / "store.url").read_text().strip(),
+    }
+    with process(site, "serve", **here):
+        cut_off = Client(f"http://127.0.0.1:{port}", 4)
+        await until_ready(cut_off)
+        attempt, headers, right, wrong = await a_paper(players)
+        first = await submit(cut_off, attempt, right)  # No relay runs there: nobody else knows of it.
+        second = await players.call("POST", "/api/v1/submissions", json={"paper_token": attempt["paper_token"], "answers": wrong})
+        assert first["received_at"] < second["received_at"]
+        assert await score(players, attempt, headers, until=0) == 0
+        with process(site, "relay", **here):
+            assert await score(players, attempt, headers, until=20) == 20
+        # The other way round: who comes second to the brokers, and was second, changes nothing.
+        attempt, headers, right, wrong = await a_paper(players, person=2)
+        second = await players.call("POST", "/api/v1/submissions", json={"paper_token": attempt["paper_token"], "answers": right})
+        await submit(cut_off, attempt, wrong)
+        assert await score(players, attempt, headers, until=20) == 20
+        with process(site, "relay", **here):
+            await asyncio.sleep(3)
+            assert await score(players, attempt, headers, until=20) == 20
+        cut_off.close()
+    site.hoithi("audit")
+    await players.close()
+
+
+async def a_paper(players: Players, person: int = 1) -> tuple[dict[str, Any], dict[str, str], str, str]:
+    """An attempt under way, its owner's headers, and answers that are all right and all wrong."""
+    registered = await players.call("POST", "/api/v1/participants", json={
+        "contest": players.contest["id"], "name": "Lê Văn Hai", "phone": f"090000000{person}", "unit": players.wards[0],
+        "categories": [players.contest["categories"][0]["id"]],
+        "consent": {"version": players.contest["consent"]["version"], "accepted": True},
+    })  # fmt: skip
+    headers = {"Authorization": f"Bearer {registered['token']}"}
+    attempt = await players.call("POST", "/api/v1/attempts", json={"round": players.round}, headers=headers)
+    right = players.right_answers(attempt["paper"])
+    wrong = "".join("B" if letter == "A" else "A" for letter in right)
+    return attempt, headers, right, wrong
+
+
+async def submit(client: Client, attempt: dict[str, Any], answers: str) -> dict[str, Any]:
+    status, reply = await client.call("POST", "/api/v1/submissions", {"paper_token": attempt["paper_token"], "answers": answers})
+    assert status == 202, reply
+    taken: dict[str, Any] = reply
+    return taken
+
+
+async def score(players: Players, attempt: dict[str, Any], headers: dict[str, str], until: int) -> int:
+    """The attempt's right answers, once there are `until` of them, or after a while."""
+    correct = -1
+    for _ in range(100):
+        result = await players.call("GET", f"/api/v1/results/{attempt['attempt_id']}", headers=headers)
+        correct = result.get("correct", -1) if result["status"] == "scored" else -1
+        if correct == until:
+            break
+        await asyncio.sleep(0.2)
+    return correct
+
+
+async def until_ready(client: Client) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            with contextlib.suppress(OSError, EOFError):
+                if (await client.call("GET", "/readyz"))[0] == 200:
+                    return
+            await asyncio.sleep(0.2)
