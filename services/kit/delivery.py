@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar
 
 from services.kit.bus import BusDown, Consumer, Done, Fenced, Outcome, Outgoing, Record, Reject, Transient, dead_letter
 from services.kit.clock import Clock
-from services.kit.metrics import BATCH_SIZE, CONSUMED, DEAD_LETTERS, LAG, RETRIES
+from services.kit.metrics import BATCH_SIZE, CONSUMED, DEAD_LETTERS, LAG, OLDEST, RETRIES
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -129,15 +129,25 @@ class Delivery:
 
     def measure_lag(self, topic: str, ends: Mapping[int, int]) -> None:
         """Compares what is committed with the ends of a topic's partitions."""
+        furthest = 0
         for partition in self.mine:
             behind = max(0, ends.get(partition, 0) - self._known.get((topic, partition), 0))
             LAG.labels(self.group, topic, partition).set(behind)
+            furthest = max(furthest, behind)
+        if self.held or not furthest:
+            self._tell_age([held.records[0] for held in self.held.values()])
+
+    def _tell_age(self, waiting: Sequence[Record]) -> None:
+        now = self._clock.now().timestamp()
+        oldest = min((record.timestamp / 1000 for record in waiting), default=now)
+        OLDEST.labels(self.group).set(max(0.0, now - oldest))
 
     # -- handling
 
     async def work(self, batch: Sequence[Record]) -> None:
         """Sees a batch through, or holds back what fails. Raises Fenced and Stopped: then nothing more of it is committed."""
         BATCH_SIZE.labels(self.group).observe(len(batch))
+        self._tell_age(batch)
         try:
             outcomes = await self._handle(batch)
         except Fenced:

@@ -23,6 +23,7 @@ LAG = Gauge(
     "Offsets from what a group has committed to the end.",
     ["group", "topic", "partition"],
 )
+OLDEST = Gauge("hoithi_oldest_unhandled_seconds", "Age of the oldest record that a group is working on or holds back.", ["group"])
 BOARD_SECONDS = Histogram(
     "hoithi_receipt_to_board_seconds", "From receipt to the view that the board reads.", buckets=(0.1, 0.25, 0.5, 1, 2, 5, 15, 60)
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,13 @@ def bus(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 def bus_of_its_own(bus: dict[str, str]) -> dict[str, str]:
     """The same for one test: its topics are nobody else's."""
     return bus | {"HOITHI_KAFKA_PREFIX": f"t{uuid.uuid4().hex[:8]}."} if bus else bus
+
+
+@pytest.fixture
+def broker(kafka_jars: None, tmp_path: Path) -> Iterator[str]:
+    """A broker of the test's own."""
+    for cluster in cluster_in(tmp_path / "brokers", 1):
+        yield f"kafka://{cluster.bootstrap}"
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import asyncio
 import json
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from deploy.local.wiring import House
 from services.events import ContestBook, RoundClosed
 from services.events.schemas import SCHEMAS, short
 from services.kit.cloudevents import type_of
-from tests.integration.kafka_brokers import cluster_in
 from tests.players import Players
 from tests.site import Site
 
@@ -27,16 +26,10 @@ PEOPLE = 60
 ATTRIBUTES = {"ce_specversion", "ce_type", "ce_id", "ce_source", "ce_time", "content-type"}
 
 
-@pytest.fixture
-def broker(kafka_jars: None, tmp_path: Path) -> Iterator[str]:
-    for cluster in cluster_in(tmp_path / "brokers", 1):
-        yield cluster.bootstrap
-
-
 async def test_kcat_and_a_library_from_elsewhere_read_attempts_and_results(broker: str, tmp_path: Path) -> None:
     if shutil.which("kcat") is None:
         pytest.skip("kcat is missing: apt-get install kcat")
-    with Site(tmp_path, HOITHI_BUS=f"kafka://{broker}") as site:
+    with Site(tmp_path, HOITHI_BUS=broker) as site:
         players = Players(site.url, seed=71)
         await players.open()
         await players.play(PEOPLE)
@@ -44,12 +37,13 @@ async def test_kcat_and_a_library_from_elsewhere_read_attempts_and_results(broke
         await close_round(site, players.round)
         await until_ranked(site)
         await players.close()
+    bootstrap = broker.removeprefix("kafka://")
     for topic, kinds in (
         ("attempts", {"attempt.started.v1", "attempt.submitted.v1"}),
         ("results", {"round.ranked.v1", "results.published.v1"}),
     ):
-        by_kcat = list(kcat(broker, topic))
-        by_library = [each async for each in library(broker, topic, len(by_kcat))]
+        by_kcat = list(kcat(bootstrap, topic))
+        by_library = [each async for each in library(bootstrap, topic, len(by_kcat))]
         assert sorted(by_kcat, key=str) == sorted(by_library, key=str)
         assert {short(headers["ce_type"]) for headers, _ in by_kcat} == kinds
         for headers, body in by_kcat:
@@ -61,18 +55,18 @@ async def test_kcat_and_a_library_from_elsewhere_read_attempts_and_results(broke
             assert submitted == players.tally.receipts.keys()
 
 
-def kcat(broker: str, topic: str) -> Iterable[tuple[Mapping[str, str], str]]:
+def kcat(bootstrap: str, topic: str) -> Iterable[tuple[Mapping[str, str], str]]:
     """Headers and body of each record of a topic, as kcat prints them."""
-    command = ["kcat", "-b", broker, "-t", topic, "-C", "-e", "-q", "-J"]
+    command = ["kcat", "-b", bootstrap, "-t", topic, "-C", "-e", "-q", "-J"]
     for line in subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines():
         record = json.loads(line)
         headers = dict(zip(record["headers"][::2], record["headers"][1::2], strict=True))
         yield headers, record["payload"]
 
 
-async def library(broker: str, topic: str, count: int) -> AsyncIterator[tuple[Mapping[str, str], str]]:
+async def library(bootstrap: str, topic: str, count: int) -> AsyncIterator[tuple[Mapping[str, str], str]]:
     """The same through a consumer group of somebody's own."""
-    async with AIOKafkaConsumer(topic, bootstrap_servers=broker, group_id="portal", auto_offset_reset="earliest") as consumer:
+    async with AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, group_id="portal", auto_offset_reset="earliest") as consumer:
         for _ in range(count):
             record = await asyncio.wait_for(consumer.getone(), 20)
             yield {name: value.decode() for name, value in record.headers}, record.value.decode()

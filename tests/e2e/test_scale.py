@@ -17,7 +17,6 @@ import pytest
 from deploy.local.lag import lags
 from deploy.local.wiring import House
 from tests.client import Client
-from tests.integration.kafka_brokers import cluster_in
 from tests.players import Players
 from tests.site import HOITHI, Site, free_port
 
@@ -26,10 +25,9 @@ FROZEN_SECONDS = 14
 
 
 @pytest.fixture
-def site(kafka_jars: None, tmp_path: Path) -> Iterator[Site]:
-    for cluster in cluster_in(tmp_path / "brokers", 1):
-        with Site(tmp_path, HOITHI_BUS=f"kafka://{cluster.bootstrap}") as site:
-            yield site
+def site(broker: str, tmp_path: Path) -> Iterator[Site]:
+    with Site(tmp_path, HOITHI_BUS=broker) as site:
+        yield site
 
 
 @contextlib.contextmanager
@@ -114,6 +112,26 @@ async def test_of_two_hosts_the_one_that_received_first_wins_whenever_it_arrives
         cut_off.close()
     site.hoithi("audit")
     await players.close()
+
+
+async def test_with_ack_kafka_a_reply_waits_for_the_brokers_but_not_for_ever(broker: str, tmp_path: Path) -> None:
+    with Site(tmp_path, HOITHI_BUS=broker, HOITHI_ACK="kafka", HOITHI_ACK_MS="3000") as site:
+        house, players = House(site.settings), Players(site.url, seed=83)
+        await players.open()
+        attempt, _, right, _ = await a_paper(players)
+        await players.call("POST", "/api/v1/submissions", json={"paper_token": attempt["paper_token"], "answers": right})
+        assert len(await house.bus.read("submissions")) == 1
+        relay = site.pids()["relay"]
+        os.kill(relay, signal.SIGSTOP)
+        attempt, _, right, _ = await a_paper(players, person=2)
+        await players.call("POST", "/api/v1/submissions", json={"paper_token": attempt["paper_token"], "answers": right})
+        assert len(await house.bus.read("submissions")) == 1, "the journal's word stands"
+        os.kill(relay, signal.SIGCONT)
+        async with asyncio.timeout(20):
+            while len(await house.bus.read("submissions")) < 2:
+                await asyncio.sleep(0.2)
+        await house.close()
+        await players.close()
 
 
 async def a_paper(players: Players, person: int = 1) -> tuple[dict[str, Any], dict[str, str], str, str]:
