@@ -11,7 +11,10 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from deploy.local.refusal import Refusal
 from deploy.local.wiring import House
+from services.events import ContestBook
+from services.kit.cloudevents import type_of
 from services.quiz import audit as quiz
 from services.quiz.domain import parse_attempt_id
 from services.reporting import audit as reporting
@@ -51,6 +54,8 @@ class Round:
 async def audit(house: House, round: str | None, patience: float) -> Mapping[str, Round]:
     """Every round that has attempts (or just `round`). While stages differ it looks again, until the workers have caught up and
     the same differences stay, or for `patience` seconds."""
+    if round is not None:
+        round = await _known(house, round)
     until, before = time.monotonic() + patience, None
     while True:
         caught_up = await _caught_up(house)
@@ -62,6 +67,19 @@ async def audit(house: House, round: str | None, patience: float) -> Mapping[str
             return dict(sorted(rounds.items()))
         before = differences
         await asyncio.sleep(1)
+
+
+async def _known(house: House, round: str) -> str:
+    """The full id of a round, which may be named without its contest where that is clear. Raises Refusal."""
+    book = ContestBook()
+    for record in await house.bus.read("contests"):
+        book.read(type_of(record.headers), record.value)
+    rounds = [plan.id for contest in book.contests for plan in book.rounds(contest)]
+    found = [id for id in rounds if round in (id, id.partition(".")[2])]
+    if len(found) != 1:
+        names = ", ".join(rounds)
+        raise Refusal(f"Không rõ vòng {round} là vòng nào; có: {names}.", f"No such round as {round}; there are: {names}.")
+    return found[0]
 
 
 async def _caught_up(house: House) -> bool:

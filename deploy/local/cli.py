@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Service = Literal["quiz", "scoring", "reporting", "notify"]
 
-terminal = Terminal(highlight=False, soft_wrap=True)
+terminal = Terminal(highlight=False, soft_wrap=True, emoji=False)
 
 app = App(
     name="hoithi",
@@ -63,6 +63,17 @@ def main() -> None:
 def _fail(text: str) -> None:
     print(text, file=sys.stderr)
     sys.exit(1)
+
+
+def _installed() -> Settings:
+    """The settings of an installation that is there. Raises Refusal: else a command would make keys that nothing else knows."""
+    settings = Settings()
+    if not (settings.data_dir / "secrets").is_dir():
+        where = settings.data_dir.resolve()
+        raise Refusal(
+            f"Không có bản cài đặt nào ở {where} (đặt DATA_DIR).", f"There is no installation at {where} (set DATA_DIR)."
+        )
+    return settings
 
 
 def _in_house(settings: Settings, work: Callable[[House], Awaitable[T]]) -> T:
@@ -124,7 +135,7 @@ def load(directory: Path) -> int:
 def admin_link() -> None:
     from deploy.local.up import admin_link as link
 
-    print(link(Settings()))
+    print(link(_installed()))
 
 
 @demo.command(help="Xoá sạch dữ liệu của bản cài đặt này, sau khi hỏi lại.")
@@ -161,7 +172,7 @@ def audit(round: str | None = None, *, wait: Annotated[float, Parameter(help="S�
     if not rounds:
         terminal.print("Chưa có bài thi nào.")
     if faults:
-        terminal.print(f"[red]{faults} điểm lệch.[/]")
+        terminal.print(f"[red]{faults} chỗ lệch.[/]")
     return 1 if faults else 0
 
 
@@ -249,11 +260,11 @@ def verify(
 
     given = Path(text).read_text() if len(text) < 256 and Path(text).is_file() else text
     try:
-        public = unb64(key) if key else Notary(Secrets(Settings().data_dir / "secrets").get("receipt.key")).public_key
+        public = unb64(key) if key else Notary(Secrets(_installed().data_dir / "secrets").get("receipt.key")).public_key
         report = check(given, public)
     except (BadReceipt, BadToken, ValueError) as error:
         raise Refusal("Đây không phải là biên nhận (hoặc khoá) hợp lệ.", f"This is no receipt (or no key): {error}.") from error
-    print(f"Bài thi    {report.attempt}\nNhận lúc   {report.received_at.isoformat()}\nDấu vân    {report.digest}")
+    print(f"Bài thi    {report.attempt}\nNhận lúc   {report.received_at.isoformat()}\nMã băm     {report.digest}")
     print("Biên nhận hợp lệ." if report.valid else report.reason)
     return 0 if report.valid else 1
 

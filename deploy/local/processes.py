@@ -96,6 +96,7 @@ def resume(settings: Settings) -> list[str]:
 
 
 def _process(settings: Settings, name: str, main: Callable[[], Any]) -> int:
+    os.umask(0o077)  # What people entrust to us is nobody else's on this machine.
     configure(settings.log_level, name)
     lifecycle.allow_many_files()
     log.info("process.started", pid=os.getpid())

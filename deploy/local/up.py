@@ -41,6 +41,7 @@ terminal = Terminal(highlight=False)
 
 def up(settings: Settings) -> int:
     """Runs everything until Ctrl-C. Returns the exit status. Raises Refusal where it cannot start."""
+    os.umask(0o077)  # What people entrust to us is nobody else's on this machine.
     check_machine(settings)
     with only_one(settings):
         settings = settings.model_copy(update={"port": _port(settings)})
@@ -169,6 +170,8 @@ def _store_port(address: Path) -> int:
 
 async def _load_first(settings: Settings, port: int | None) -> None:
     """The example, where nothing has been published yet; before the web opens, so that it opens with it."""
+    if not settings.example:
+        return
     from services.quiz.loading import load
 
     house = House(settings)

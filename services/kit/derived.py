@@ -18,7 +18,7 @@ import msgspec
 import structlog
 from bson import Binary
 
-from services.kit.bus import Fenced, Record, Transient
+from services.kit.bus import Bus, Consumer, Fenced, Record, Transient
 from services.kit.clock import Clock
 from services.kit.store import LOOSE, store_errors
 
@@ -91,6 +91,13 @@ class Derived(Generic[S]):
         """Forgets partitions, with what was not written of them."""
         for p in partitions:
             self.owned.pop(p, None)
+            self.fenced.discard(p)
+
+    async def consume(self, bus: Bus, group: str, consumer: Consumer, stop: Callable[[], bool]) -> None:
+        """Works as a member of the group until `stop()`. When another owner has written what is ours (a replay, say) it leaves
+        and joins anew, from what that one wrote: a partition may have no next record to learn it by."""
+        while not stop():
+            await bus.consume(self._topics, group, consumer, lambda: stop() or bool(self.fenced))
 
     def take(self, record: Record) -> S | None:
         """The state that a record is to be applied to, or None where it has been already. Raises Fenced."""
@@ -115,7 +122,7 @@ class Derived(Generic[S]):
                 if await self._replace(self._views, p, body, offsets, owned.view_at):
                     owned.view_at = offsets
                 else:
-                    self.fenced.add(p)
+                    self._fence(p)
 
     async def write_snapshots(self) -> None:
         """Writes the whole state of all partitions that have changed. Raises StoreDown."""
@@ -125,8 +132,12 @@ class Derived(Generic[S]):
                 if await self._replace(self._snapshots, p, body, offsets, owned.snapshot_at):
                     owned.snapshot_at = offsets
                 else:
-                    self.fenced.add(p)
+                    self._fence(p)
                 await asyncio.sleep(0)
+
+    def _fence(self, partition: int) -> None:
+        log.warning("derived.fenced", partition=partition)
+        self.fenced.add(partition)
 
     async def put_in_place(self) -> None:
         """Writes all states over those that are stored, whoever owns them: an owner learns it at its next write (Fenced) and
@@ -155,7 +166,9 @@ class Derived(Generic[S]):
             except Transient as error:
                 log.warning("derived.store_down", error=str(error))
             # A store that is slow to take the views gets three quarters of the time for others.
-            await asyncio.sleep(max(view_s, 3 * (self._clock.monotonic() - began)))
+            until = began + max(view_s, 4 * (self._clock.monotonic() - began))
+            while not stop() and self._clock.monotonic() < until:  # noqa: ASYNC110 (`stop` is no event)
+                await asyncio.sleep(min(view_s, 0.2))
         await self.write_views()
         await self.write_snapshots()
 

@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     mail_from: str = "Hội Thi <khong-tra-loi@localhost>"
     """The sender of e-mails."""
 
+    example: bool = True
+    """Whether `make run` loads the example contest where there is none yet."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     commit_ms: Annotated[float, Field(gt=0, le=100)] = 5.0

@@ -48,7 +48,7 @@ class ScoringWorker:
 
     async def consume(self, stop: Callable[[], bool]) -> None:
         """Works until `stop()`."""
-        await self._runtime.bus.consume(TOPICS, GROUP, self, stop)
+        await self.derived.consume(self._runtime.bus, GROUP, self, stop)
 
     async def write(self, stop: Callable[[], bool]) -> None:
         """Writes views and snapshots until `stop()`."""
