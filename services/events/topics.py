@@ -130,4 +130,4 @@ _ROWS = (
 )
 
 TOPICS: dict[str, Topic] = {row.name: row for row in _ROWS}
-"""Every topic that this version speaks, by name. `notices` joins when something writes it."""
+"""Every topic that this version speaks, by name."""
