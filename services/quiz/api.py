@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.events import ContestBook, ContestPublished, RoundPlan, state_at
 from services.kit.clock import Clock, us_of
 from services.kit.problems import Problem
 from services.kit.security import Signer, b64
-from services.kit.tokens import Bearer, Bearers
+from services.kit.tokens import OWNER, Bearer, Bearers
 from services.kit.web import language, problems
 from services.quiz import receipts
 from services.quiz.handlers import Attempts, Participants, Registration, Started
@@ -192,10 +192,13 @@ class Api:
             200: {"model": RegisteredView, "description": "Known already, and the resume code fits"},
             **problems(400, 404, 409, 422, 503),
         })(self.register)  # fmt: skip
-        post("/attempts", status_code=201, response_model=AttemptView, summary="Start an attempt", responses={
-            200: {"model": AttemptView, "description": "The attempt that is still running"},
-            **problems(400, 401, 404, 409, 422, 503),
-        })(self.start)  # fmt: skip
+        post(
+            "/attempts", status_code=201, response_model=AttemptView, summary="Start an attempt", dependencies=[OWNER],
+            responses={
+                200: {"model": AttemptView, "description": "The attempt that is still running"},
+                **problems(400, 401, 404, 409, 422, 503),
+            },
+        )(self.start)  # fmt: skip
         get("/receipts/key", response_model=ReceiptKeyView, summary="The key that receipts are signed with")(self.receipt_key)
         self.router.add_api_route(
             SUBMISSIONS_PATH.removeprefix("/api/v1"), _described, methods=["POST"], status_code=202,
@@ -254,7 +257,7 @@ class Api:
             participant_id=bearer.participant, token=self._bearers.issue(bearer), resume_code=registered.resume_code
         )
 
-    async def start(self, request: Request, body: StartBody, authorization: Annotated[str, Header()] = "") -> Response:
+    async def start(self, request: Request, body: StartBody) -> Response:
         bearer = self._bearers.check(request)
         self._contest(bearer.contest)
         started = await self._attempts.start(bearer, body.round, self._handed_in(body.after))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
 from services.events import ContestBook, RoundPlan, state_at
 from services.kit.clock import Clock, us_of
 from services.kit.problems import Problem
-from services.kit.tokens import Bearers
+from services.kit.tokens import OWNER, Bearers
 from services.kit.web import problems
 from services.scoring.domain import Judged, Row
 from services.scoring.store import Head, Standings, Verdicts
@@ -68,8 +68,9 @@ class Api:
         get(
             "/results/{attempt_id}",
             response_model=ResultView,
-            responses=problems(401, 404, 503),
+            responses=problems(401, 404, 422, 503),
             summary="The result of an attempt",
+            dependencies=[OWNER],
         )(self.result)
         get(
             "/rounds/{round}/standings",
@@ -78,7 +79,7 @@ class Api:
             summary="The standings of a round, 500 rows a page",
         )(self.standings)
 
-    async def result(self, request: Request, attempt_id: str, authorization: Annotated[str, Header()] = "") -> ResultView:
+    async def result(self, request: Request, attempt_id: str) -> ResultView:
         """The caller's own attempt; another's is not found."""
         bearer = self._bearers.check(request)
         participant, _, rest = attempt_id.partition(":")
