@@ -117,3 +117,10 @@ async def consuming(
 
 async def values(bus: Bus, topic: str) -> list[str]:
     return [record.value.decode() for record in await bus.read(topic)]
+
+
+KEYS = [f"key-{number}" for number in range(12)]
+
+
+def orders(count: int, topic: str = "orders") -> list[Outgoing]:
+    return [Outgoing(topic, KEYS[number % len(KEYS)], str(number).encode(), {"ce_id": str(number)}) for number in range(count)]

@@ -1,4 +1,4 @@
-"""The one-machine store as a process of its own, for the tests that need a real one."""
+"""The one-machine store as a process of its own, and each kind of bus, for the tests that need real ones."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from services.kit.bus import Bus
 from services.kit.store import connect, settled
+from tests.integration.bus_kit import open_bus
 
 if TYPE_CHECKING:
     from services.kit.store import Database
@@ -56,3 +58,29 @@ async def database(request: pytest.FixtureRequest, store_url: str) -> AsyncItera
     client = connect(store_url, request.param)
     yield client[f"test_{uuid.uuid4().hex[:12]}"]
     await settled(client.close())
+
+
+@pytest.fixture(params=["local", "kafka"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "local":
+        return f"local:{tmp_path}"
+    return f"kafka:{request.getfixturevalue('kafka')}/{uuid.uuid4().hex}."
+
+
+@pytest.fixture
+async def bus_factory(address: str) -> AsyncIterator[Callable[[], Bus]]:
+    """Opens the same bus as often as a test asks; each is closed after it."""
+    opened: list[Bus] = []
+
+    def factory() -> Bus:
+        opened.append(open_bus(address))
+        return opened[-1]
+
+    yield factory
+    for bus in opened:
+        await bus.close()
+
+
+@pytest.fixture
+def bus(bus_factory: Callable[[], Bus]) -> Bus:
+    return bus_factory()
