@@ -117,7 +117,8 @@ class Consumer(Protocol):
         """Does the work of a batch and returns one outcome a record, in order. A batch may hold records of several topics
         and partitions, each in its order. Raises Transient: then the bus tries again partition by partition, and pauses
         those that still fail while the others go on. Raises Fenced when the state says that another owns it: then the bus
-        revokes what this member has and joins anew."""
+        revokes what this member has and joins anew. From time to time the batch is empty, so that a member to which no
+        record comes learns that too."""
         ...
 
     async def revoked(self, partitions: Collection[int]) -> None:

@@ -142,6 +142,17 @@ class Delivery:
         oldest = min((record.timestamp / 1000 for record in waiting), default=now)
         OLDEST.labels(self.group).set(max(0.0, now - oldest))
 
+    async def still_ours(self) -> None:
+        """Asks the consumer, to which no record may come, whether its state is still its own. Raises Fenced."""
+        if not self.mine or self.paused:
+            return
+        try:
+            await self._consumer.handle([])
+        except Fenced:
+            raise
+        except Exception as error:  # What else is wrong will show with a record.
+            logger.warning("%s: %r", self.group, error)
+
     # -- handling
 
     async def work(self, batch: Sequence[Record]) -> None:

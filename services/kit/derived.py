@@ -18,7 +18,7 @@ import msgspec
 import structlog
 from bson import Binary
 
-from services.kit.bus import Bus, Consumer, Fenced, Record, Transient
+from services.kit.bus import Fenced, Record, Transient
 from services.kit.clock import Clock
 from services.kit.store import LOOSE, store_errors
 
@@ -93,11 +93,10 @@ class Derived(Generic[S]):
             self.owned.pop(p, None)
             self.fenced.discard(p)
 
-    async def consume(self, bus: Bus, group: str, consumer: Consumer, stop: Callable[[], bool]) -> None:
-        """Works as a member of the group until `stop()`. When another owner has written what is ours (a replay, say) it leaves
-        and joins anew, from what that one wrote: a partition may have no next record to learn it by."""
-        while not stop():
-            await bus.consume(self._topics, group, consumer, lambda: stop() or bool(self.fenced))
+    def check(self) -> None:
+        """Raises Fenced where another owner has written what is ours (a replay, say): we go on from what that one wrote."""
+        if self.fenced:
+            raise Fenced(f"partitions {sorted(self.fenced)}")
 
     def take(self, record: Record) -> S | None:
         """The state that a record is to be applied to, or None where it has been already. Raises Fenced."""

@@ -31,7 +31,7 @@ class NotifyWorker:
 
     async def consume(self, stop: Callable[[], bool]) -> None:
         """Works until `stop()`."""
-        await self.derived.consume(self._runtime.bus, GROUP, self, stop)
+        await self._runtime.bus.consume(TOPICS, GROUP, self, stop)
 
     async def write(self, stop: Callable[[], bool]) -> None:
         """Writes snapshots until `stop()`."""
@@ -45,6 +45,7 @@ class NotifyWorker:
         self.derived.drop(partitions)
 
     async def handle(self, batch: Sequence[Record]) -> Sequence[Outcome]:
+        self.derived.check()
         readings = [_read(record) for record in batch]
         by_partition: dict[int, list[Known]] = {}
         for record, reading in zip(batch, readings, strict=True):

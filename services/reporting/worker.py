@@ -36,7 +36,7 @@ class ReportingWorker:
 
     async def consume(self, stop: Callable[[], bool]) -> None:
         """Works until `stop()`."""
-        await self.derived.consume(self._runtime.bus, GROUP, self, stop)
+        await self._runtime.bus.consume(TOPICS, GROUP, self, stop)
 
     async def write(self, stop: Callable[[], bool]) -> None:
         """Writes views and snapshots until `stop()`."""
@@ -50,6 +50,7 @@ class ReportingWorker:
         self.derived.drop(partitions)
 
     async def handle(self, batch: Sequence[Record]) -> Sequence[Outcome]:
+        self.derived.check()
         return [self._handle(record) for record in batch]
 
     def _handle(self, record: Record) -> Outcome:

@@ -48,7 +48,7 @@ class ScoringWorker:
 
     async def consume(self, stop: Callable[[], bool]) -> None:
         """Works until `stop()`."""
-        await self.derived.consume(self._runtime.bus, GROUP, self, stop)
+        await self._runtime.bus.consume(TOPICS, GROUP, self, stop)
 
     async def write(self, stop: Callable[[], bool]) -> None:
         """Writes views and snapshots until `stop()`."""
@@ -74,6 +74,7 @@ class ScoringWorker:
 
     async def handle(self, batch: Sequence[Record]) -> Sequence[Outcome]:
         async with self._turn:
+            self.derived.check()
             readings = [self._read(record) for record in batch]
             standing = await self._settle(batch, readings)
             return [self._conclude(record, reading, standing) for record, reading in zip(batch, readings, strict=True)]

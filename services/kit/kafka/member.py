@@ -213,6 +213,9 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
         if now - self._measured > self._settings.lag_every:
             self._measured = now
             await self._measure_lag()
+            async with self._lock:
+                if self._fresh is None and not self._yielding:
+                    await self._attempt(self.delivery.still_ours())
         await asyncio.sleep(self._settings.idle)
 
     async def _take(self, partitions: frozenset[int]) -> None:

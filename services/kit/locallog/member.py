@@ -128,6 +128,7 @@ class Member:
             self._positions.update(await self.delivery.take(mine - had))
         for name, topic in self._topics.items():
             self.delivery.measure_lag(name, dict(enumerate(self._logs[topic.log].ends(name))))
+        await self.delivery.still_ours()
 
     async def _let_go(self, partitions: frozenset[int]) -> None:
         self._positions = {place: position for place, position in self._positions.items() if place[1] not in partitions}
