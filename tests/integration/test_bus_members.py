@@ -159,8 +159,9 @@ async def test_stop_finishes_the_batch_at_hand(bus: Bus) -> None:
 
     class Slow(Biller):
         async def handle(self, batch: Sequence[Record]) -> Sequence[Outcome]:
-            entered.set()
-            await leave.wait()
+            if batch:
+                entered.set()
+                await leave.wait()
             return await super().handle(batch)
 
     await bus.publish(orders(10))

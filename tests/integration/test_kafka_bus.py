@@ -189,16 +189,20 @@ async def test_nothing_is_read_before_the_state_is_loaded(settings: KafkaSetting
     slow = replace(settings, idle=0.2)  # So long a member may take to notice its new partitions.
     bus, other, one = KafkaBus(TOPICS, SystemClock(), slow), KafkaBus(TOPICS, SystemClock(), slow), Watchful()
 
+    enough = asyncio.Event()
+
     async def load() -> None:
-        for _ in range(60):
+        while not enough.is_set():
             await bus.publish(numbered(NUMBERS))
             await asyncio.sleep(0.05)
 
     async with consuming(bus, one):
         loading = asyncio.create_task(load())
-        while not loading.done():
+        for _ in range(4):
             async with consuming(other, two := Watchful()):
                 await until(lambda two=two: two.seen)
+        enough.set()
+        await loading
         await until(lambda: len(one.mine) == PARTITIONS)
         await drained(bus, "group")
     assert strays == []
