@@ -7,6 +7,7 @@ import secrets as random
 from hashlib import blake2b
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from itsdangerous import BadSignature, URLSafeTimedSerializer
@@ -15,6 +16,8 @@ from starlette.datastructures import FormData
 
 from services.kit.problems import Problem
 from services.kit.security import Secrets
+
+log = structlog.get_logger(__name__)
 
 COOKIE = "hoithi_console"
 SESSION_SECONDS = 12 * 3600
@@ -98,6 +101,11 @@ def csrf_field(request: Request) -> Markup:
     """The hidden field that every form of the console holds."""
     console = _console(request)
     return Markup('<input type="hidden" name="csrf" value="{}">').format(console.form_token(console.session(request)))
+
+
+async def audited(request: Request, action: str, subject: str, **details: object) -> None:
+    """Notes that a signed-in person did `action` (e.g. `bank.imported`) to `subject` (an id). No personal data."""
+    log.info("audited", action=action, subject=subject, **details)
 
 
 Organiser = Annotated[str, Depends(organiser)]
