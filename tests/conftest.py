@@ -6,6 +6,11 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes is the machine's business, and no property's.
+settings.register_profile("hoithi", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("hoithi")
 
 pytest_plugins = ["tests.integration.kafka_brokers"]
 

@@ -22,12 +22,14 @@ from services.events.keys import RoundKeyed
 from services.events.notices import ReportReady, TurnoutLagging
 from services.events.participants import ParticipantErased, ParticipantMoved, ParticipantRegistered
 from services.events.results import ResultsPublished, RoundFinalised, RoundRanked, StandingRow
+from services.events.rulings import AttemptRuled
 from services.events.scores import AttemptScored
 from services.events.submissions import SubmissionReceived
 from services.events.topics import TOPICS, Topic
 
 __all__ = [
     "TOPICS",
+    "AttemptRuled",
     "AttemptScored",
     "AttemptStarted",
     "AttemptSubmitted",

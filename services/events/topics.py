@@ -89,6 +89,15 @@ _ROWS = (
         kept=_DAYS_90,
     ),
     Topic(
+        name="rulings",
+        events=("attempt.ruled",),
+        key="participant",
+        owner="scoring",
+        readers=("scoring",),
+        log="scoring",
+        kept=_DAYS_90,
+    ),
+    Topic(
         name="scores",
         events=("attempt.scored",),
         key="participant",

@@ -39,7 +39,7 @@ def work(runtime: Runtime) -> Work:
     contests = Followed(runtime.bus, "contests", partial(_read_contest, library.book))
     keys = Followed(runtime.bus, "keys", partial(_read_key, library), buries=True)
     worker = ScoringWorker(runtime, library)
-    ranker = Ranker(runtime, library.book, worker.derived.owned)
+    ranker = Ranker(runtime, library, worker.derived.owned)
 
     async def start() -> None:
         await contests.start()

@@ -63,7 +63,8 @@ def verdict(started: int, received: int, minutes: int, closes: int) -> Verdict:
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
-    """The judgement on one submission. `rules` is the revision of the round's plan that it was judged by."""
+    """The judgement on one submission. `rules` is the revision of the round's plan that it was judged by, `ruling` that of a
+    person's decision on the attempt (0 where there is none)."""
 
     participant: str
     round: str
@@ -80,6 +81,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=Fals
     key_version: int
     rules: int
     revision: int = 0
+    ruling: int = 0
 
     @property
     def attempt(self) -> str:
@@ -100,7 +102,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=Fals
             return self.submission < held.submission
         if (self.verdict, self.correct, self.total) == (held.verdict, held.correct, held.total):
             return False
-        return (self.rules, self.key_version) > (held.rules, held.key_version)
+        return (self.ruling, self.rules, self.key_version) > (held.ruling, held.rules, held.key_version)
 
 
 class Person(msgspec.Struct, array_like=True, gc=False):
@@ -112,24 +114,39 @@ class Person(msgspec.Struct, array_like=True, gc=False):
 
 
 class Mark(msgspec.Struct, array_like=True):
-    """Under which plan a partition has judged a round, and the offset of the last submission that changed a verdict of it."""
+    """Under which plan and version of the key a partition has judged a round, the offset of the last submission that changed a
+    verdict of it, and how many changes something else has brought."""
 
     closes: int
     rules: int
     changed: int = -1
+    key: int = 0
+    anew: int = 0
+
+
+class Ruling(msgspec.Struct, frozen=True, array_like=True):
+    """The last word of a person on an attempt."""
+
+    revision: int
+    disqualified: bool
+
+
+UNRULED = Ruling(0, False)
 
 
 class State(msgspec.Struct, array_like=True):
-    """All of one partition. `names` numbers units, rounds and categories; `sets` numbers combinations of categories."""
+    """All of one partition. `names` numbers units, rounds and categories; `sets` numbers combinations of categories. A ruling,
+    by attempt, may be here before what it is about."""
 
     names: dict[str, int] = {}
     sets: list[tuple[int, ...]] = []
     people: dict[str, Person] = {}
     rounds: dict[str, Mark] = {}
+    rulings: dict[str, Ruling] = {}
 
-    def mark(self, round: str, closes: int, rules: int) -> Mark:
+    def mark(self, round: str, closes: int, rules: int, key: int) -> Mark:
         """The plan by which this partition judges a round: the one it met first, until all of the round is judged anew."""
-        return self.rounds.setdefault(round, Mark(closes, rules))
+        return self.rounds.setdefault(round, Mark(closes, rules, key=key))
 
     def meet(self, participant: str, revision: int, name: str) -> None:
         """Takes a masked name in; the highest revision stands."""
@@ -146,8 +163,20 @@ class State(msgspec.Struct, array_like=True):
                     return self._unpacked(participant, fields, list(self.names))
         return None
 
-    def put(self, judged: Judged, at: int) -> None:
-        """Lets a judgement stand, of a round that has its mark. `at` is the offset of what brought it. Repeats change nothing."""
+    def ruling(self, attempt: str) -> Ruling:
+        """What a person has said of an attempt."""
+        return self.rulings.get(attempt, UNRULED)
+
+    def rule(self, attempt: str, ruling: Ruling) -> None:
+        """Takes a ruling in; the highest revision stands."""
+        if ruling.revision > self.ruling(attempt).revision:
+            self.rulings[attempt] = ruling
+
+    def put(self, judged: Judged, at: int | None) -> None:
+        """Lets a judgement stand, of a round that has its mark. `at` is the offset of the submission that brought it, None where
+        something else did. Repeats change nothing."""
+        if judged.ruling:
+            self.rule(judged.attempt, Ruling(judged.ruling, judged.verdict == "disqualified"))
         person = self._person(judged.participant)
         new = self._packed(judged)
         others = [new]
@@ -159,7 +188,10 @@ class State(msgspec.Struct, array_like=True):
                 others.append(old)
         person.attempts = b"".join(sorted(others))
         mark = self.rounds[judged.round]
-        mark.changed = max(mark.changed, at)
+        if at is None:
+            mark.anew += 1
+        else:
+            mark.changed = max(mark.changed, at)
 
     def judged(self, round: str) -> Iterator[tuple[Judged, str]]:
         """What stands for every attempt of a round, with the person's masked name."""
@@ -222,6 +254,7 @@ class State(msgspec.Struct, array_like=True):
             key_version=key_version,
             rules=rules,
             revision=revision,
+            ruling=self.ruling(f"{participant}:{names[round]}:{n}").revision if self.rulings else 0,
         )
 
 

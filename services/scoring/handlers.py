@@ -8,6 +8,7 @@ from hashlib import sha256
 import msgspec
 
 from services.events import (
+    AttemptRuled,
     AttemptScored,
     ContestBook,
     ParticipantErased,
@@ -21,9 +22,9 @@ from services.events import (
 from services.events.base import UnknownEvent
 from services.kit.bus import NotReady
 from services.kit.clock import time_of, us_of
-from services.scoring.domain import DIGEST_SIZE, MOST, Entry, Judged, Mark, Row, State, Unfit, grade, mask, verdict
+from services.scoring.domain import DIGEST_SIZE, MOST, Entry, Judged, Mark, Row, Ruling, State, Unfit, grade, mask, verdict
 
-Heard = ParticipantRegistered | ParticipantErased | SubmissionReceived
+Heard = ParticipantRegistered | ParticipantErased | SubmissionReceived | AttemptRuled
 """The events that scoring acts on."""
 
 _encoder = msgspec.json.Encoder()
@@ -43,18 +44,17 @@ class Library:
 
     def __init__(self, book: ContestBook) -> None:
         self.book = book
-        self._keys: dict[str, RoundKeyed] = {}
+        self._keys: dict[str, dict[int, RoundKeyed]] = {}
+        self._proposals: dict[str, dict[int, RoundKeyed]] = {}
 
     def read_key(self, type: str, body: bytes) -> None:
-        """Takes in a record of the topic `keys`; the highest version of a round's key stands."""
+        """Takes in a record of the topic `keys`."""
         try:
             event = decode(type, body)
         except UnknownEvent:
             return
         if isinstance(event, RoundKeyed):
-            known = self._keys.get(event.round)
-            if known is None or event.version >= known.version:
-                self._keys[event.round] = event
+            (self._proposals if event.proposed else self._keys).setdefault(event.round, {})[event.version] = event
 
     def plan(self, round: str) -> RoundPlan:
         """Raises NotReady."""
@@ -65,13 +65,23 @@ class Library:
 
     def key(self, round: str, paper: str) -> tuple[str, int]:
         """The right answers of a paper, and the version they are of. Raises NotReady: what was acknowledged waits for its key."""
-        keyed = self._keys.get(round)
+        keyed = self.standing_key(round)
         if keyed is None or paper not in keyed.papers:
             raise NotReady(f"the key of {round}, paper {paper}, has not come yet")
         return keyed.papers[paper], keyed.version
 
+    def standing_key(self, round: str) -> RoundKeyed | None:
+        """The key that a round is judged by: the highest version that is not only proposed, nor dropped."""
+        versions = self._keys.get(round, {})
+        return max((keyed for keyed in versions.values() if not keyed.dropped), key=lambda keyed: keyed.version, default=None)
 
-def judge(event: SubmissionReceived, mark: Mark, minutes: int, key: str, key_version: int) -> Judged:
+    def proposal(self, round: str) -> RoundKeyed | None:
+        """A newer key that waits for a person to publish or to drop it."""
+        newest = max(self._proposals.get(round, {}).values(), key=lambda keyed: keyed.version, default=None)
+        return newest if newest is not None and newest.version not in self._keys.get(round, {}) else None
+
+
+def judge(event: SubmissionReceived, mark: Mark, minutes: int, key: str, key_version: int, ruling: Ruling) -> Judged:
     """The judgement on a submission by the plan that its partition goes by. Raises Unfit where the event cannot be."""
     correct, total = grade(event.answers, key)
     try:
@@ -95,12 +105,30 @@ def judge(event: SubmissionReceived, mark: Mark, minutes: int, key: str, key_ver
         received=received,
         digest=digest,
         prediction=event.prediction,
-        verdict=verdict(started, received, minutes, mark.closes),
+        verdict="disqualified" if ruling.disqualified else verdict(started, received, minutes, mark.closes),
         correct=correct,
         total=total,
         key_version=key_version,
         rules=mark.rules,
+        ruling=ruling.revision,
     )
+
+
+def ruled(held: Judged, ruling: Ruling, mark: Mark, minutes: int) -> Judged:
+    """The judgement on an attempt after a person's word on it."""
+    now = "disqualified" if ruling.disqualified else verdict(held.started, held.received, minutes, mark.closes)
+    return msgspec.structs.replace(held, verdict=now, ruling=ruling.revision)
+
+
+def regraded(event: SubmissionReceived, held: Judged, key: str, version: int) -> Judged | None:
+    """The judgement on an attempt by another key, at its next revision; None where this is not the submission that stands, or the
+    key changes nothing."""
+    if event.digest != held.digest.hex() or us_of(event.time) != held.received or version <= held.key_version:
+        return None
+    correct, _ = grade(event.answers, key)
+    if correct == held.correct:
+        return None
+    return msgspec.structs.replace(held, correct=correct, key_version=version, revision=held.revision + 1)
 
 
 def judged_anew(state: State, plan: RoundPlan) -> list[Judged]:

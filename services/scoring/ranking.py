@@ -13,13 +13,14 @@ from datetime import timedelta
 import msgspec
 import structlog
 
-from services.events import ContestBook, ResultsPublished, RoundPlan, RoundRanked, Unit
+from services.events import ResultsPublished, RoundPlan, RoundRanked, Unit
 from services.kit.bus import BusDown, Transient
 from services.kit.clock import us_of
 from services.kit.runtime import Runtime
 from services.kit.store import store_errors
 from services.scoring import domain, handlers
 from services.scoring.domain import Entry, Mark, Row, State, Tally
+from services.scoring.handlers import Library
 from services.scoring.store import PAGE, Head, Standings, View, read_views, snapshots
 from services.scoring.worker import TOPICS
 
@@ -38,8 +39,8 @@ _decoder = msgspec.msgpack.Decoder(State)
 class Ranker:
     """`owned` holds the partitions that this worker owns."""
 
-    def __init__(self, runtime: Runtime, book: ContestBook, owned: Mapping[int, object]) -> None:
-        self._runtime, self._book, self._owned = runtime, book, owned
+    def __init__(self, runtime: Runtime, library: Library, owned: Mapping[int, object]) -> None:
+        self._runtime, self._library, self._book, self._owned = runtime, library, library.book, owned
         self._standings = Standings(runtime.store)
         self._targets: dict[tuple[str, int], dict[tuple[str, int], int]] = {}
         self._ranked: dict[str, tuple[bytes, int]] = {}
@@ -78,7 +79,9 @@ class Ranker:
             ends = {(topic, p): end for topic in TOPICS for p, end in (await self._runtime.bus.end_offsets(topic)).items() if end}
             self._targets[plan.id, closes] = ends
         reached = all(p in views and views[p].offsets.get(topic, 0) >= end for (topic, p), end in ends.items())
-        return reached and all(view.rounds[plan.id].closes == closes for view in views.values() if plan.id in view.rounds)
+        keyed = self._library.standing_key(plan.id)
+        by = closes, keyed.version if keyed else 0
+        return reached and all((mark.closes, mark.key) == by for mark in _marks(plan.id, views).values())
 
     async def _rank(self, plan: RoundPlan, marks: Mapping[int, Mark]) -> None:
         basis, closes = _encoded(marks), us_of(plan.closes)

@@ -24,6 +24,8 @@ def strategy(type: Any) -> st.SearchStrategy[Any]:
             return TEXT
         case msgspec.inspect.IntType():
             return INTEGERS
+        case msgspec.inspect.BoolType():
+            return st.booleans()
         case msgspec.inspect.FloatType():
             return st.floats(allow_nan=False, allow_infinity=False)
         case msgspec.inspect.DateTimeType():

@@ -89,7 +89,7 @@ judgements = st.builds(
 def test_a_state_gives_back_what_was_put_also_from_a_snapshot(puts: list[Judged]) -> None:
     state, expected = State(), {}
     for at, judged in enumerate(puts):
-        state.mark(judged.round, 0, 0)
+        state.mark(judged.round, 0, 0, 1)
         state.put(judged, at)
         expected[judged.attempt] = judged
     for each in (state, msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=State)):
@@ -104,7 +104,7 @@ def test_a_repeat_leaves_no_mark_and_a_change_does() -> None:
         participant="an", round="r1", n=1, unit="u1", categories=(), started=0, received=5, digest=bytes(16), prediction=None,
         verdict="valid", correct=1, total=2, key_version=1, rules=0,
     )  # fmt: skip
-    mark = state.mark("r1", 100, 0)
+    mark = state.mark("r1", 100, 0, 1)
     state.put(judged, 7)
     state.put(judged, 9)
     assert mark.changed == 7

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.events import (
+    AttemptRuled,
     AttemptScored,
     ContestBook,
     Event,
@@ -45,6 +46,7 @@ OPENS = datetime(2023, 5, 19, 1, tzinfo=UTC)
 CLOSES = OPENS + timedelta(hours=1)
 LATER = CLOSES + timedelta(minutes=5)
 KEY = RoundKeyed(time=OPENS, round="r", version=1, papers={"001": "AB(AC)"})
+MENDED = RoundKeyed(time=LATER, round="r", version=2, papers={"001": "AB-"}, reason="no right option")
 PLAN = RoundPlan(
     id="r", contest="c", name="Tuần 1", opens=OPENS, closes=CLOSES, questions=3, minutes=15, attempts=3, counting="best",
     ranking=("correct desc", "prediction_gap asc", "elapsed asc", "received_at asc"),
@@ -60,6 +62,7 @@ class FakeBus:
         self.published: list[Event] = []
         self.ends: dict[str, int] = {}
         self.down = False
+        self.log: Sequence[Record] = []
 
     async def publish(self, records: Sequence[Outgoing]) -> None:
         if self.down:
@@ -68,6 +71,11 @@ class FakeBus:
 
     async def end_offsets(self, topic: str) -> Mapping[int, int]:
         return {0: self.ends.get(topic, 0), 1: 0}
+
+    async def batches(self, topic: str) -> AsyncIterator[Sequence[Record]]:
+        for each in self.log:
+            if each.topic == topic:
+                yield [each]
 
 
 def submission(who: str, n: int, at: timedelta, answers: str, digest: int, prediction: int | None = None) -> SubmissionReceived:
@@ -93,6 +101,7 @@ class House:
     def __init__(self, log: Sequence[Event], folder: Path, *, keyed: bool = True) -> None:
         self.log = [record(offset, event) for offset, event in enumerate(log)]
         self.bus, self.clock = FakeBus(), ManualClock(OPENS)
+        self.bus.log = self.log
         for each in self.log:
             self.bus.ends[each.topic] = each.offset + 1
         self.runtime = Runtime(
@@ -133,10 +142,13 @@ class House:
     def extend(self) -> None:
         self.library.book.apply(RoundExtended(time=CLOSES, round=EXTENDED))
 
+    def mend(self) -> None:
+        self.library.read_key(MENDED.type, encode(MENDED))
+
     async def rank(self) -> None:
         await self.worker.derived.write_views()
         await self.worker.derived.write_snapshots()
-        await Ranker(self.runtime, self.library.book, {0: None}).turn()
+        await Ranker(self.runtime, self.library, {0: None}).turn()
 
     def heard(self) -> dict[str, AttemptScored]:
         """What a consumer of `scores` holds: the highest revision of each attempt."""
@@ -148,13 +160,17 @@ class House:
         return heard
 
 
-def truth(log: Sequence[Event], plan: RoundPlan) -> dict[str, domain.Judged]:
+def truth(log: Sequence[Event], plan: RoundPlan, keyed: RoundKeyed) -> dict[str, domain.Judged]:
     """The judgements that the rules ask for, made from the facts at once."""
     mark = domain.Mark(us_of(plan.closes), plan.revision)
+    rulings = domain.State()
+    for event in log:
+        if isinstance(event, AttemptRuled):
+            rulings.rule(event.attempt, domain.Ruling(event.revision, event.disqualified))
     first: dict[str, domain.Judged] = {}
     for event in log:
         if isinstance(event, SubmissionReceived):
-            judged = judge(event, mark, plan.minutes, KEY.papers["001"], 1)
+            judged = judge(event, mark, plan.minutes, keyed.papers["001"], keyed.version, rulings.ruling(event.attempt))
             if judged.attempt not in first or judged.submission < first[judged.attempt].submission:
                 first[judged.attempt] = judged
     return first
@@ -164,25 +180,45 @@ def judgement(judged: domain.Judged) -> tuple[object, ...]:
     return judged.submission, judged.verdict, judged.correct
 
 
+ANSWERS = ("AB(AC)", "AB(CA)", "ABC", "---", "BBA")
+
+
+def distinct(who: str, n: int, at: timedelta, answers: str, digest: int, prediction: int | None) -> SubmissionReceived:
+    """A submission whose digest depends on its answers, as real ones do."""
+    return submission(who, n, at, answers, digest * len(ANSWERS) + ANSWERS.index(answers), prediction)
+
+
 submissions = st.builds(
-    submission,
+    distinct,
     st.sampled_from(["an", "binh"]),
     st.integers(1, 2),
     st.sampled_from([timedelta(seconds=s) for s in (-30, -10, 1, 3, 60, 400)]),
-    st.sampled_from(["AB(AC)", "AB(CA)", "ABC", "---", "BBA"]),
+    st.sampled_from(ANSWERS),
     st.integers(0, 2),
     st.none() | st.integers(0, 2),
 )
+
+
+def ruling(who: str, n: int, revision: int) -> AttemptRuled:
+    return AttemptRuled(
+        time=CLOSES, attempt=f"{who}:r:{n}", participant=who, round="r", n=n, disqualified=revision % 2 == 1, reason="nhờ thi hộ",
+        by="o1", revision=revision,
+    )  # fmt: skip
+
+
+rulings = st.builds(ruling, st.sampled_from(["an", "binh"]), st.integers(1, 2), st.integers(1, 3))
 steps = st.lists(
-    st.tuples(st.sampled_from(["work", "work", "lost", "taken over", "snapshot", "extend", "anew", "stale"]), st.integers(1, 4)),
+    st.tuples(
+        st.sampled_from(["work", "work", "lost", "taken over", "snapshot", "extend", "mend", "anew", "stale"]), st.integers(1, 4)
+    ),
     max_size=14,
 )
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(submissions, max_size=8), steps, st.data())
+@given(st.lists(submissions | rulings, max_size=8), steps, st.data())
 def test_any_arrival_any_batches_any_crashes_end_in_the_same(
-    tmp_path: Path, facts: list[SubmissionReceived], steps: list[tuple[str, int]], data: st.DataObject
+    tmp_path: Path, facts: list[SubmissionReceived | AttemptRuled], steps: list[tuple[str, int]], data: st.DataObject
 ) -> None:
     again = data.draw(st.lists(st.sampled_from(facts), max_size=4)) if facts else []
     log: list[Event] = data.draw(st.permutations([*facts, *again, registered("an"), registered("binh", "Trần Thị Bình")]))
@@ -205,6 +241,8 @@ def test_any_arrival_any_batches_any_crashes_end_in_the_same(
                 await house.worker.derived.write_snapshots()
             elif step == "extend":
                 house.extend()
+            elif step == "mend":
+                house.mend()
             elif step == "anew":
                 await house.worker.judge_anew()
             elif before is not house.worker and not before.derived.fenced:
@@ -212,9 +250,10 @@ def test_any_arrival_any_batches_any_crashes_end_in_the_same(
                 await before.handle(house.log[behind : behind + size])
                 behind += size
         house.extend()
+        house.mend()
         await house.finish()
 
-        expected = truth(log, EXTENDED)
+        expected = truth(log, EXTENDED, MENDED)
         judged = {j.attempt: j for j, _ in house.worker.derived.owned[0].state.judged("r")}
         assert {a: judgement(j) for a, j in judged.items()} == {a: judgement(j) for a, j in expected.items()}
         assert await audit.verdicts(house.runtime) == {a: j.verdict for a, j in expected.items()}
