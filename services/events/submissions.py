@@ -11,7 +11,8 @@ class SubmissionReceived(Event, frozen=True, kw_only=True):
     """One submission as its host received it; `time` is the server's clock at that moment (received_at).
 
     `answers` is one character a question in the order shown (`A`…, `-` for blank, a group `(AC)`). `digest` is the hex
-    digest that the receipt holds; of several submissions of an attempt the smallest (time, digest) counts.
+    digest that the receipt holds; of several submissions of an attempt the smallest (time, digest) counts. `device` is a number
+    that the browser drew for itself, "" where it keeps none.
     """
 
     type: ClassVar[str] = PREFIX + "submission.received.v1"
@@ -28,6 +29,7 @@ class SubmissionReceived(Event, frozen=True, kw_only=True):
     answers: str
     prediction: int | None
     digest: str
+    device: str = ""
 
     @property
     def key(self) -> str:

@@ -74,6 +74,12 @@ class Settings(BaseSettings):
     example: bool = True
     """Whether `make run` loads the example contest where there is none yet."""
 
+    review_pace_ms: Annotated[int, Field(ge=0)] = 1500
+    """Attempts faster than this, in milliseconds a question, wait for a person's look before a round is ranked; 0: none does."""
+
+    review_people: Annotated[int, Field(ge=0)] = 6
+    """So many people alike (one device, the same wrong answers, phone numbers in a row) wait for a person's look; 0: none do."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     commit_ms: Annotated[float, Field(gt=0, le=100)] = 5.0

@@ -149,6 +149,7 @@ class SubmissionBody(BaseModel):
         description="One character a question, the letter in the order shown; `-` for blank; several as a group `(AC)`",
     )
     prediction: int | None = Field(default=None, ge=0)
+    device: str = Field("", max_length=32, description="A number that the browser drew for itself; optional")
 
 
 class SubmissionView(BaseModel):

@@ -53,6 +53,7 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
     answers: str
     prediction: int | None
     received_at: datetime
+    device: str = ""
 
 
 class Receipted(msgspec.Struct, frozen=True, gc=False):
@@ -173,6 +174,7 @@ class Journal:
                 answers=submission.answers,
                 prediction=submission.prediction,
                 digest=digest.hex(),
+                device=submission.device,
             )
         )
         yield self._outgoing(

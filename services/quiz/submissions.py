@@ -7,7 +7,7 @@ deadline: scoring does. Its place in the OpenAPI document is in `api.py`.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import structlog
@@ -35,6 +35,7 @@ class Body(msgspec.Struct):
     paper_token: str
     answers: str
     prediction: int | None = None
+    device: Annotated[str, msgspec.Meta(max_length=32)] = ""
 
 
 class Accepted(msgspec.Struct):
@@ -84,7 +85,7 @@ class Submissions:
         except (BadToken, msgspec.DecodeError) as error:
             raise Problem(401, "paper-token", "Mã phiên làm bài không hợp lệ.", field="paper_token") from error
         _check(body, paper)
-        return Submission(paper, body.answers, body.prediction, received_at)
+        return Submission(paper, body.answers, body.prediction, received_at, body.device)
 
     def _answer(self, submission: Submission, receipted: Receipted) -> Accepted:
         return Accepted(submission.paper.attempt, receipted.received_at, receipted.receipt)

@@ -106,11 +106,13 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=Fals
 
 
 class Person(msgspec.Struct, array_like=True, gc=False):
-    """A participant: the masked name, the revision it came with (-1 while it has not come), the packed attempts."""
+    """A participant: the masked name, the revision it came with (-1 while it has not come), the packed attempts, and a digest
+    that is the same for phone numbers of one block of a hundred."""
 
     revision: int = -1
     name: str = ""
     attempts: bytes = b""
+    block: bytes = b""
 
 
 class Mark(msgspec.Struct, array_like=True):
@@ -148,11 +150,11 @@ class State(msgspec.Struct, array_like=True):
         """The plan by which this partition judges a round: the one it met first, until all of the round is judged anew."""
         return self.rounds.setdefault(round, Mark(closes, rules, key=key))
 
-    def meet(self, participant: str, revision: int, name: str) -> None:
-        """Takes a masked name in; the highest revision stands."""
+    def meet(self, participant: str, revision: int, name: str, block: bytes = b"") -> None:
+        """Takes a masked name in, and the block of the phone number; the highest revision stands."""
         person = self._person(participant)
         if revision > person.revision:
-            person.revision, person.name = revision, name
+            person.revision, person.name, person.block = revision, name, block
 
     def find(self, participant: str, round: str, n: int) -> Judged | None:
         """What stands for an attempt."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from hashlib import sha256
+from hashlib import blake2b, sha256
 
 import msgspec
 
@@ -37,6 +37,15 @@ def read(type: str, body: bytes) -> Heard | None:
     except UnknownEvent:
         return None
     return event if isinstance(event, Heard) else None
+
+
+def submission(type: str, body: bytes) -> SubmissionReceived | None:
+    """The submission that a record holds; None where it is none, or does not read (it is a dead letter then)."""
+    try:
+        event = read(type, body)
+    except msgspec.DecodeError:
+        return None
+    return event if isinstance(event, SubmissionReceived) else None
 
 
 class Library:
@@ -142,10 +151,13 @@ def judged_anew(state: State, plan: RoundPlan) -> list[Judged]:
     return changed
 
 
-def meet(state: State, event: ParticipantRegistered | ParticipantErased) -> None:
-    """Keeps a person's masked name, or forgets it."""
-    name = mask(event.name) if isinstance(event, ParticipantRegistered) else "***"
-    state.meet(event.participant, event.revision, name)
+def meet(state: State, event: ParticipantRegistered | ParticipantErased, key: bytes) -> None:
+    """Keeps a person's masked name, and a keyed digest of the hundred numbers that their phone is one of; or forgets both."""
+    if isinstance(event, ParticipantRegistered):
+        block = blake2b(event.phone[:-2].encode(), key=key, digest_size=6, person=b"block").digest()
+        state.meet(event.participant, event.revision, mask(event.name), block)
+    else:
+        state.meet(event.participant, event.revision, "***", b"")
 
 
 def scored(judged: Judged) -> AttemptScored:

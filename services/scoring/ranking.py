@@ -17,11 +17,11 @@ from services.events import ResultsPublished, RoundPlan, RoundRanked, Unit
 from services.kit.bus import BusDown, Transient
 from services.kit.clock import us_of
 from services.kit.runtime import Runtime
-from services.kit.store import store_errors
 from services.scoring import domain, handlers
-from services.scoring.domain import Entry, Mark, Row, State, Tally
+from services.scoring.domain import Entry, Mark, Row, Tally
 from services.scoring.handlers import Library
-from services.scoring.store import PAGE, Head, Standings, View, read_views, snapshots
+from services.scoring.reviewing import Reviewer
+from services.scoring.store import PAGE, Head, Standings, View, read_state, read_views
 from services.scoring.worker import TOPICS
 
 GRACE = timedelta(seconds=5)
@@ -33,7 +33,6 @@ _SHARE = 20
 """Provisional standings may take one part in so many of the worker's time."""
 
 log = structlog.get_logger(__name__)
-_decoder = msgspec.msgpack.Decoder(State)
 
 
 class Ranker:
@@ -41,7 +40,7 @@ class Ranker:
 
     def __init__(self, runtime: Runtime, library: Library, owned: Mapping[int, object]) -> None:
         self._runtime, self._library, self._book, self._owned = runtime, library, library.book, owned
-        self._standings = Standings(runtime.store)
+        self._standings, self._reviewer = Standings(runtime.store), Reviewer(runtime, library)
         self._targets: dict[tuple[str, int], dict[tuple[str, int], int]] = {}
         self._ranked: dict[str, tuple[bytes, int]] = {}
         self._provisional: dict[str, bytes] = {}
@@ -64,12 +63,19 @@ class Ranker:
         if not plans:
             return
         views = await read_views(self._runtime.store)
+        told = not await self._reviewer.tell_rulings() and await self._judged("rulings", views)
         for plan in plans:
             if now >= plan.closes + GRACE:
-                if await self._complete(plan, views):
-                    await self._rank(plan, _marks(plan.id, views))
+                marks = _marks(plan.id, views)
+                if told and await self._complete(plan, views) and await self._reviewer.cleared(plan, marks):
+                    await self._rank(plan, marks)
             elif plan.prediction is None and self._runtime.clock.monotonic() >= self._due.get(plan.id, 0):
                 await self._rank_for_now(plan, _marks(plan.id, views))
+
+    async def _judged(self, topic: str, views: Mapping[int, View]) -> bool:
+        """Whether the owners have taken in all that the topic holds now."""
+        ends = await self._runtime.bus.end_offsets(topic)
+        return all(p in views and views[p].offsets.get(topic, 0) >= end for p, end in ends.items() if end)
 
     async def _complete(self, plan: RoundPlan, views: Mapping[int, View]) -> bool:
         """Whether the owners have judged, by this plan, all that was in the log when the round was first seen to have ended."""
@@ -166,9 +172,7 @@ class Ranker:
         valid: list[Entry] = []
         attempts = 0
         for p, mark in marks.items():
-            with store_errors():
-                document = await snapshots(self._runtime.store).find_one({"_id": p})
-            state = _decoder.decode(document["body"]) if document else State()
+            state = await read_state(self._runtime.store, p)
             if state.rounds.get(round) != mark:
                 return None
             for judged, name in state.judged(round):

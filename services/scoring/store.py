@@ -7,6 +7,7 @@ noticed yet that it lost its partition, or one that replays after a crash, can n
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from bson import Binary
 
 from services.kit.bus import partition_of
 from services.kit.store import FACTS, find_ids, insert_facts, store_errors
-from services.scoring.domain import Judged, Mark, Row, Tally, Verdict
+from services.scoring.domain import Judged, Mark, Row, State, Tally, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -33,6 +34,7 @@ _BULK = 1000
 _judgements = msgspec.msgpack.Decoder(Judged)
 _rows = msgspec.msgpack.Decoder(list[Row])
 _ranks = msgspec.msgpack.Decoder(dict[str, tuple[int, int]])
+_states = msgspec.msgpack.Decoder(State)
 _marks = msgspec.msgpack.Decoder(dict[str, Mark])
 
 
@@ -210,6 +212,25 @@ def _binary(value: object) -> Binary:
 async def _insert(collection: Collection, documents: Sequence[Mapping[str, Any]]) -> None:
     for start in range(0, len(documents), 100):
         await insert_facts(collection, documents[start : start + 100])
+
+
+async def read_states(database: Database, round: str, marks: Mapping[int, Mark]) -> dict[int, State] | None:
+    """The states of these partitions from their snapshots; None while one of them is behind its view. Raises StoreDown."""
+    states: dict[int, State] = {}
+    for p, mark in marks.items():
+        state = await read_state(database, p)
+        if state.rounds.get(round) != mark:
+            return None
+        states[p] = state
+        await asyncio.sleep(0)
+    return states
+
+
+async def read_state(database: Database, partition: int) -> State:
+    """A partition's state from its snapshot. Raises StoreDown."""
+    with store_errors():
+        document = await snapshots(database).find_one({"_id": partition})
+    return _states.decode(document["body"]) if document else State()
 
 
 class View(msgspec.Struct, frozen=True):

@@ -42,6 +42,7 @@ class ScoringWorker:
         self._runtime, self._library = runtime, library
         self._verdicts = Verdicts(runtime.store)
         self._turn = asyncio.Lock()
+        self._key = runtime.secrets.get("phone.key")
         self.derived: Derived[State] = Derived(
             snapshots(runtime.store), views(runtime.store), State, State, _view, TOPICS, runtime.clock
         )
@@ -203,7 +204,7 @@ class ScoringWorker:
         if isinstance(reading, AttemptRuled):
             return self._conclude_ruling(record, reading, standing, state)
         if state is not None and reading is not None:
-            handlers.meet(state, reading)
+            handlers.meet(state, reading, self._key)
         return DONE
 
     def _conclude_ruling(

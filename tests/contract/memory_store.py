@@ -40,6 +40,9 @@ class MemoryCollection:
             return found
         return None
 
+    async def count_documents(self, query: Mapping[str, Any]) -> int:
+        return len([found async for found in self.find(query)])
+
     async def find(self, query: Mapping[str, Any], fields: Any = None) -> AsyncIterator[Document]:
         for document in list(self.documents.values()):
             if _matches(document, query):

@@ -29,7 +29,7 @@ ATTRIBUTES = {"ce_specversion", "ce_type", "ce_id", "ce_source", "ce_time", "con
 async def test_kcat_and_a_library_from_elsewhere_read_attempts_and_results(broker: str, tmp_path: Path) -> None:
     if shutil.which("kcat") is None:
         pytest.skip("kcat is missing: apt-get install kcat")
-    with Site(tmp_path, HOITHI_BUS=broker) as site:
+    with Site(tmp_path, HOITHI_BUS=broker, HOITHI_REVIEW_PACE_MS="0", HOITHI_REVIEW_PEOPLE="0") as site:
         players = Players(site.url, seed=71)
         await players.open()
         await players.play(PEOPLE)

@@ -9,6 +9,16 @@ Hoithi.handIn = function (work, receipted, refused) {
     return work.answers.map(function (letters) { return letters.length > 1 ? "(" + letters + ")" : letters || "-"; }).join("");
   }
 
+  /* A number that this browser drew for itself: many people handing in from one machine is something to look at. */
+  function device() {
+    var drawn = H.store.get("device");
+    if (!drawn) {
+      drawn = Math.random().toString(36).slice(2, 14) + Date.now().toString(36);
+      H.store.put("device", drawn);
+    }
+    return drawn;
+  }
+
   function wait(status, after) {
     var left = Math.ceil(Math.max(after, Math.min(MOST_S, FIRST_S * Math.pow(2, tries++)) * (0.7 + Math.random() * 0.6)));
     el("sending-why").textContent = H.say(status ? "waiting" : "offline");
@@ -26,7 +36,7 @@ Hoithi.handIn = function (work, receipted, refused) {
     busy = true;
     H.show(el("send-now"), false);
     el("sending-wait").textContent = H.say("sending");
-    var body = { paper_token: work.paper_token, answers: answers() };
+    var body = { paper_token: work.paper_token, answers: answers(), device: device() };
     if (work.prediction) { body.prediction = Number(work.prediction); }
     H.request("POST", "/api/v1/submissions", body, null, function (status, answer, after) {
       busy = false;
