@@ -43,12 +43,14 @@ class PaperQuestion:
 
 @dataclass(frozen=True)
 class Paper:
-    """A paper (mã đề). `key` is the right answers in the form of a submission's."""
+    """A paper (mã đề). `key` is the right answers in the form of a submission's; `layout` has for each place the question's id and
+    the own places of its options in the order shown, e.g. "q17:2031"."""
 
     code: str
     questions: tuple[PaperQuestion, ...]
     key: str
     shape: str
+    layout: tuple[str, ...]
 
 
 def draw(bank: Sequence[Question], blueprint: Mapping[str, int], codes: int, rng: Random) -> list[Paper]:
@@ -66,17 +68,19 @@ def _draw_one(bank: Sequence[Question], blueprint: Mapping[str, int], code: str,
         chosen += rng.sample(pool, count)
     rng.shuffle(chosen)
     shown = [_show(question, rng) for question in chosen]
-    return Paper(code, tuple(q for q, _, _ in shown), "".join(key for _, key, _ in shown), "".join(mark for _, _, mark in shown))
+    questions, keys, marks, layout = zip(*shown, strict=True) if shown else ((), (), (), ())
+    return Paper(code, questions, "".join(keys), "".join(marks), layout)
 
 
-def _show(question: Question, rng: Random) -> tuple[PaperQuestion, str, str]:
-    """A question with its options shuffled, its part of the key and its mark in the shape."""
+def _show(question: Question, rng: Random) -> tuple[PaperQuestion, str, str, str]:
+    """A question with its options shuffled, its parts of the key, the shape and the layout."""
     order = rng.sample(range(len(question.options)), len(question.options))
     right = "".join(LETTERS[place] for place, option in enumerate(order) if option in question.right)
     several = len(question.right) > 1
     options = tuple(question.options[option] for option in order)
     mark = LETTERS[len(options) - 1] if several else str(len(options))
-    return PaperQuestion(question.id, question.text, options, several), f"({right})" if several else right, mark
+    shown = PaperQuestion(question.id, question.text, options, several)
+    return shown, f"({right})" if several else right, mark, f"{question.id}:{''.join(map(str, order))}"
 
 
 def check_answers(answers: str, shape: str) -> int | None:

@@ -76,7 +76,11 @@ async def _publish_papers(runtime: Runtime, files: ContestFiles, plan: RoundPlan
     body = msgspec.json.encode({paper.code: _shelved(paper) for paper in papers})
     await insert_facts(runtime.store["papers"], [{"_id": plan.id, "body": Binary(body)}])
     keyed = RoundKeyed(
-        time=runtime.clock.now(), round=plan.id, version=KEY_VERSION, papers={paper.code: paper.key for paper in papers}
+        time=runtime.clock.now(),
+        round=plan.id,
+        version=KEY_VERSION,
+        papers={paper.code: paper.key for paper in papers},
+        layouts={paper.code: paper.layout for paper in papers},
     )
     await runtime.bus.publish([runtime.outgoing(keyed)])
 

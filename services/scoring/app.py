@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from fastapi import APIRouter
+
 from services.events import ContestBook
 from services.kit.bus import Record
 from services.kit.cloudevents import type_of
@@ -13,7 +15,10 @@ from services.kit.runtime import Face, Runtime, Work
 from services.kit.store import answers
 from services.kit.tokens import Bearers
 from services.scoring.api import Api
+from services.scoring.casebook import Casebook
 from services.scoring.handlers import Library
+from services.scoring.jury import Jury
+from services.scoring.pages import Pages
 from services.scoring.ranking import Ranker
 from services.scoring.store import Standings, Verdicts
 from services.scoring.worker import TOPICS, ScoringWorker
@@ -23,10 +28,15 @@ def face(runtime: Runtime) -> Face:
     """Results and standings."""
     book = ContestBook()
     contests = Followed(runtime.bus, "contests", partial(_read_contest, book), copy=runtime.copy_of("contests"))
-    api = Api(book, Verdicts(runtime.store), Standings(runtime.store), Bearers(runtime.secrets), runtime.clock)
+    verdicts, standings, casebook = Verdicts(runtime.store), Standings(runtime.store), Casebook(runtime.store)
+    api = Api(book, verdicts, standings, Bearers(runtime.secrets), runtime.clock)
+    pages = Pages(book, casebook, verdicts, standings, Jury(runtime, book), runtime.clock)
+    router = APIRouter()
+    router.include_router(api.router)
+    router.include_router(pages.router)
     return Face(
         name="scoring",
-        router=api.router,
+        router=router,
         start=contests.start,
         tasks=(contests.run,),
         ready={"store": partial(answers, runtime.store)},

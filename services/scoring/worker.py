@@ -171,7 +171,7 @@ class ScoringWorker:
             held = state.find(reading.participant, reading.round, reading.n)
             best, ruling = standing.get(attempt, held), rulings.get(attempt, state.ruling(attempt))
             if isinstance(reading, Judged):
-                other = reading if best is None or reading.submission < best.submission else None
+                other = reading if best is None or reading.outdoes(best) else None
             else:
                 ruling = max(ruling, Ruling(reading.revision, reading.disqualified), key=lambda each: each.revision)
                 rulings[attempt], other = ruling, best
