@@ -43,8 +43,8 @@ class PaperQuestion:
 
 @dataclass(frozen=True)
 class Paper:
-    """A paper (mã đề). `key` is the right answers in the form of a submission's; `layout` has for each place the question's id and
-    the own places of its options in the order shown, e.g. "q17:2031"."""
+    """A paper (mã đề). `key` is the right answers in the form of a submission's; `layout` has for each place the question's id,
+    and the own places of its options in the order shown, e.g. "q17:2031"."""
 
     code: str
     questions: tuple[PaperQuestion, ...]
