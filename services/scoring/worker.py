@@ -123,7 +123,7 @@ class ScoringWorker:
             if isinstance(reading, Judged):
                 held = self.derived.owned[record.partition].state.find(reading.participant, reading.round, reading.n)
                 best = standing.get(reading.attempt, held)
-                if best is None or reading.submission < best.submission:
+                if best is None or reading.outdoes(best):
                     best = new[reading.attempt] = msgspec.structs.replace(reading, revision=held.revision + 1 if held else 0)
                 standing[reading.attempt] = best
         settled, differing = await self._verdicts.settle(list(new.values()))
