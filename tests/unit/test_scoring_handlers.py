@@ -342,6 +342,19 @@ async def test_an_extension_turns_late_into_valid_and_the_round_is_ranked_by_it(
     assert [(e.revision, e.valid) for e in house.bus.published if isinstance(e, RoundRanked)] == [(0, 0), (1, 1)]
 
 
+async def test_an_extension_reaches_what_a_dead_worker_had_judged_and_not_committed(tmp_path: Path) -> None:
+    late = [submission("an", 1, timedelta(seconds=3), "AB(AC)", digest) for digest in (1, 0)]
+    house = House(late, tmp_path)
+    await house.start()
+    await house.work(1)
+    await house.work(1, committed=False)
+    await house.start()
+    house.extend()
+    await house.work(1)
+    await house.finish()
+    assert await audit.verdicts(house.runtime) == {"an:r:1": "valid"}
+
+
 async def test_a_ranking_that_died_before_it_told_tells_the_same(house: House) -> None:
     await house.start()
     await house.finish()
