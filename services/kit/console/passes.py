@@ -1,4 +1,4 @@
-"""Invitations and API keys: random strings that are shown once and kept as a digest."""
+"""Invitations, resets of passwords, and API keys: random strings that are shown once and kept as a digest."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEY_PREFIX = "hoithi_"
 
 @dataclass(frozen=True, kw_only=True)
 class Pass:
-    """An invitation or an API key. `id` is its digest; `by` is the account that gave it; `over` once used or revoked."""
+    """One of them. `id` is its digest; `by` is the account that gave it; `over` once used or revoked."""
 
     id: str
     label: str
@@ -75,6 +75,11 @@ class Passes:
 def invitations(database: Database, clock: Clock) -> Passes:
     """Each makes one account, within a week."""
     return Passes(database, "invitations", clock, timedelta(days=INVITATION_DAYS))
+
+
+def resets(database: Database, clock: Clock) -> Passes:
+    """Each sets the password of one account anew, within a day; its label is the account's id."""
+    return Passes(database, "resets", clock, timedelta(days=1))
 
 
 def api_keys(database: Database, clock: Clock) -> Passes:

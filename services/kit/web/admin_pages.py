@@ -40,7 +40,7 @@ async def _accounts(request: Request, me: Account, status: int = 200, **more: An
         accounts=[(a, a.id != me.id and may_give(me, a.role, a.subtree, parents)) for a in shown],
         invitations=[i for i in await console.invitations.good() if within(i.subtree, me.subtree, parents)],
         roles=ROLE_NAMES, gives=GIVES[me.role], units=units, offered=offered, me=me,
-        **{"link": "", "fault": None, "form": {}} | more,
+        **{"link": "", "reset": "", "fault": None, "form": {}} | more,
     )  # fmt: skip
 
 
@@ -58,7 +58,11 @@ async def invite(request: Request, form: ManagerForm) -> Response:
         raise Problem(403, "role", "Bạn không thể trao quyền rộng hơn quyền của mình.")
     token, made = await console.invitations.give(me, label, role, subtree)
     await audited(request, "invitation.made", made.id, role=role, subtree=subtree)
-    return await _accounts(request, me, link=f"{str(request.base_url).rstrip('/')}/console/invitation/{token}")
+    return await _accounts(request, me, link=_link(request, "invitation", token))
+
+
+def _link(request: Request, page: str, token: str) -> str:
+    return f"{str(request.base_url).rstrip('/')}/console/{page}/{token}"
 
 
 @router.post("/console/accounts/revoke-invitation")
@@ -89,6 +93,15 @@ async def enable(request: Request, form: ManagerForm) -> Response:
     await console_of(request).directory.set_disabled(account.id, False)
     await audited(request, "account.enabled", account.id)
     return RedirectResponse("/console/accounts", 303)
+
+
+@router.post("/console/accounts/reset")
+async def reset(request: Request, form: ManagerForm) -> Response:
+    """A link with which somebody who forgot the password sets another one; the second factor stays."""
+    console, me, account = console_of(request), account_in(request), await _managed(request, form)
+    token, made = await console.resets.give(me, account.id, account.role, account.subtree)
+    await audited(request, "account.reset-offered", account.id, reset=made.id)
+    return await _accounts(request, me, link=_link(request, "reset", token), reset=account.name)
 
 
 @router.post("/console/accounts/drop-code")

@@ -23,7 +23,7 @@ from services.kit.console.accounts import ROLES, Account, Role, Units
 from services.kit.console.audit_log import AuditLog
 from services.kit.console.directory import Directory
 from services.kit.console.lockout import Lockout
-from services.kit.console.passes import api_keys, invitations
+from services.kit.console.passes import api_keys, invitations, resets
 from services.kit.problems import Problem
 from services.kit.runtime import UnitName
 from services.kit.security import Secrets
@@ -63,7 +63,7 @@ class Console:
         self._forms, self._clock, self._https = secrets.get("session.key"), clock, https
         self._admin_key = _admin_key(secrets)
         self.directory = Directory(database, secrets, clock)
-        self.invitations, self.keys = invitations(database, clock), api_keys(database, clock)
+        self.invitations, self.resets, self.keys = (make(database, clock) for make in (invitations, resets, api_keys))
         self.lockout, self.audit = Lockout(database, clock), AuditLog(database, secrets, clock)
         self.units: Callable[[], Mapping[str, UnitName]] = dict
 

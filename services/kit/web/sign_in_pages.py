@@ -119,12 +119,9 @@ async def sign_in(request: Request, form: GuestForm) -> Response:
 def _sign_in(
     request: Request, next: str, fault: str = "", status: int = 200, email: str = "", headers: dict[str, str] | None = None
 ) -> Response:
-    console = console_of(request)
-    if console.session(request) is None:
-        console.begin(request, "guest")
-    response = render(request, "sign_in.html", status, next=safe(next), fault=fault, email=email)
+    response = _as_guest(request, "sign_in.html", status, next=safe(next), fault=fault, email=email)
     response.headers.update(headers or {})
-    return console.remember(request, response) if hasattr(request.state, "session") else response
+    return response
 
 
 @router.get("/console/code")
@@ -230,12 +227,60 @@ def _used() -> Problem:
 def _invitation(
     request: Request, token: str, invited: Pass, fault: tuple[str, str] | None = None, form: FormData | None = None
 ) -> Response:
+    unit = console_of(request).units().get(invited.subtree or "")
+    return _as_guest(
+        request, "invitation.html", 422 if fault else 200, token=token, invited=invited, roles=ROLE_NAMES, fault=fault,
+        form=form or {}, unit=unit.name if unit else invited.subtree,
+    )  # fmt: skip
+
+
+@router.get("/console/reset/{token}")
+async def reset_form(request: Request, token: str) -> Response:
+    """The form for a new password, for who forgot the old one."""
+    await _resetting(request, token)
+    return _reset(request, token)
+
+
+@router.post("/console/reset/{token}")
+async def reset(request: Request, token: str, form: GuestForm) -> Response:
+    """Sets the password; the link is used up."""
+    console, new = console_of(request), str(form.get("password", ""))
+    made, account = await _resetting(request, token)
+    if weak := passwords.fault(new, account.email, account.name):
+        return _reset(request, token, weak)
+    hash = await passwords.hashed(new)
+    if not await console.resets.end(made.id):
+        raise _reset_used()
+    changed = await console.directory.set_password(account.id, hash)
+    await console.lockout.clear(account.id)
+    await console.audit.append(account.id, "account.reset", account.id, offered_by=made.by)
+    return await proceed(request, changed, HOME)
+
+
+async def _resetting(request: Request, token: str) -> tuple[Pass, Account]:
+    console = console_of(request)
+    made = await console.resets.find(token)
+    giver = await console.directory.find(made.by) if made else None
+    account = await console.directory.find(made.label) if made else None
+    if made is None or account is None or account.disabled or giver is None or giver.disabled:
+        raise _reset_used()
+    return made, account
+
+
+def _reset_used() -> Problem:
+    return Problem(404, "reset", "Đường dẫn này không đúng, đã dùng rồi hoặc đã hết hạn. Hãy xin đường dẫn mới.")
+
+
+def _reset(request: Request, token: str, fault: str = "") -> Response:
+    return _as_guest(request, "reset.html", 422 if fault else 200, token=token, fault=fault)
+
+
+def _as_guest(request: Request, template: str, status: int, **context: Any) -> Response:
+    """A page with a form for who is not signed in: its token needs a session, too."""
     console = console_of(request)
     if console.session(request) is None:
         console.begin(request, "guest")
-    unit = console.units().get(invited.subtree or "")
-    page: dict[str, Any] = {"token": token, "invited": invited, "unit": unit.name if unit else invited.subtree}
-    response = render(request, "invitation.html", 422 if fault else 200, **page, roles=ROLE_NAMES, fault=fault, form=form or {})
+    response = render(request, template, status, **context)
     return console.remember(request, response) if hasattr(request.state, "session") else response
 
 
