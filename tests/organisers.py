@@ -11,6 +11,7 @@ the pages themselves are what `test_console*.py` tests.
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from services.kit.clock import SystemClock
@@ -47,7 +48,9 @@ def organiser_cookies(site: Site, role: Role = "city", subtree: str | None = Non
         finally:
             await settled(client.close())
 
-    return asyncio.run(run())
+    # In a thread of its own: Playwright's synchronous tests have a loop running in theirs.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(run())).result()
 
 
 def browser_cookies(site: Site, role: Role = "city", subtree: str | None = None) -> list[Any]:

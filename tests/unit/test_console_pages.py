@@ -132,6 +132,16 @@ async def test_wrong_passwords_lock_the_account_whether_or_not_there_is_one(hous
     assert (await sign_in(house.browser(), email)).status_code == (200 if email.startswith("ngoc") else 401)
 
 
+async def test_nobody_can_lock_out_a_browser_that_knows_the_account(house: ConsoleHouse) -> None:
+    known = await found(house)
+    for _ in range(6):
+        await sign_in(house.browser(), password="sai mật khẩu rồi")
+    assert (await sign_in(house.browser())).status_code == 429
+    assert (await sign_in(known)).status_code == 200
+    assert [(await sign_in(known, password="sai mật khẩu rồi")).status_code for _ in range(6)] == [401] * 5 + [429]
+    assert (await sign_in(known, "nobody@example.org", "sai mật khẩu rồi")).status_code == 401
+
+
 async def test_a_form_without_its_token_changes_nothing(house: ConsoleHouse) -> None:
     browser, other = await house.signed_in(), await house.signed_in("operator")
     victim = await member(house.console, "unit", "A1")

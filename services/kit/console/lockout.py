@@ -1,4 +1,4 @@
-"""Wrong passwords and codes are counted by account, never by address: a school sits behind one."""
+"""Wrong passwords and codes are counted by account (and by browser, where that knows the account), never by address."""
 
 from __future__ import annotations
 

@@ -131,14 +131,15 @@ async def new_code(request: Request, form: MemberForm) -> Response:
 async def _proven(request: Request, account: Account, form: FormData, field: str) -> Response | None:
     """None where the form holds the account's password, else the page that says no. Counts as a try to sign in."""
     console = console_of(request)
+    key = console.tries_key(request, account.id)
     try:
-        await console.lockout.count(account.id)
+        await console.lockout.count(key)
         right = await passwords.matches(await console.directory.hash(account.id), str(form.get(field, "")))
     except Problem as problem:
         return _my_account(request, account, (field, problem.document(language(request))["detail"]), problem.status)
     if not right:
         return _my_account(request, account, (field, "Mật khẩu không đúng."), 422)
-    await console.lockout.clear(account.id)
+    await console.lockout.clear(key)
     return None
 
 

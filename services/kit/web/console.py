@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from services.kit.store import Database
 
 COOKIE = "hoithi_console"
+DEVICE = "hoithi_device"
+"""The cookie of a browser in which an account was signed in before."""
+DEVICE_SECONDS = 180 * 24 * 3600
 CSRF_HEADER = "X-CSRF-Token"
 
 Kind = Literal["guest", "link", "half", "full"]
@@ -60,6 +63,7 @@ class Console:
 
     def __init__(self, secrets: Secrets, database: Database, clock: Clock, *, https: bool = False) -> None:
         self._cookies = URLSafeSerializer(secrets.get("session.key"), salt="console")
+        self._devices = URLSafeSerializer(secrets.get("session.key"), salt="device")
         self._forms, self._clock, self._https = secrets.get("session.key"), clock, https
         self._admin_key = _admin_key(secrets)
         self.directory = Directory(database, secrets, clock)
@@ -97,11 +101,27 @@ class Console:
     def remember(self, request: Request, response: Response) -> Response:
         """The response with the cookie of the session that `begin` made."""
         session: Session = request.state.session
-        secure = self._https or request.url.scheme == "https"
-        response.set_cookie(
-            COOKIE, self.cookie(session), max_age=SECONDS[session.kind], httponly=True, samesite="lax", secure=secure
-        )
+        self._set(request, response, COOKIE, self.cookie(session), SECONDS[session.kind])
+        if session.kind == "full" and not self._device(request, session.account):
+            self._set(request, response, DEVICE, str(self._devices.dumps([session.account, random.token_hex(8)])), DEVICE_SECONDS)
         return response
+
+    def tries_key(self, request: Request, account: str) -> str:
+        """Whose wrong passwords these are. A browser that knows the account has a count of its own, so that nobody else can
+        lock an organiser out on the evening that matters."""
+        device = self._device(request, account)
+        return f"{account}/{device}" if device else account
+
+    def _device(self, request: Request, account: str) -> str | None:
+        try:
+            known, device = self._devices.loads(request.cookies.get(DEVICE, ""))
+        except (BadSignature, TypeError, ValueError):
+            return None
+        return str(device) if known == account else None
+
+    def _set(self, request: Request, response: Response, name: str, value: str, seconds: int) -> None:
+        secure = self._https or request.url.scheme == "https"
+        response.set_cookie(name, value, max_age=seconds, httponly=True, samesite="lax", secure=secure)
 
     def session(self, request: Request) -> Session | None:
         """The session that a request carries, if it still lasts; its account is not looked at yet."""

@@ -102,8 +102,9 @@ async def sign_in(request: Request, form: GuestForm) -> Response:
     console, next = console_of(request), str(form.get("next", ""))
     typed = str(form.get("email", ""))[:200]
     id = console.directory.id_of(clean_email(typed) or typed.strip().lower())
+    key = console.tries_key(request, id)
     try:
-        tries = await console.lockout.count(id)
+        tries = await console.lockout.count(key)
         right = await passwords.matches(await console.directory.hash(id), str(form.get("password", "")))
     except Problem as problem:
         return _sign_in(request, next, problem.document(language(request))["detail"], problem.status, typed, problem.headers)
@@ -112,7 +113,7 @@ async def sign_in(request: Request, form: GuestForm) -> Response:
         if account and tries == FREE:
             await console.audit.append(id, "account.locked", id, tries=tries)
         return _sign_in(request, next, "E-mail hoặc mật khẩu không đúng.", 401, typed)
-    await console.lockout.clear(id)
+    await console.lockout.clear(key)
     return await proceed(request, account, next)
 
 
