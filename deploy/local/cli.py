@@ -39,7 +39,8 @@ contest = App(name="contest", help="Cuộc thi.")
 demo = App(name="demo", help="Dữ liệu dùng thử.")
 receipt = App(name="receipt", help="Biên nhận.")
 dlq = App(name="dlq", help="Những bản ghi mà dịch vụ không xử lý được.")
-for group in (contest, demo, receipt, dlq):
+audit_log = App(name="audit-log", help="Nhật ký những việc của Ban Tổ chức.")
+for group in (contest, demo, receipt, dlq, audit_log):
     app.command(group)
 
 
@@ -267,6 +268,25 @@ def verify(
     print(f"Bài thi    {report.attempt}\nNhận lúc   {report.received_at.isoformat()}\nMã băm     {report.digest}")
     print("Biên nhận hợp lệ." if report.valid else report.reason)
     return 0 if report.valid else 1
+
+
+@audit_log.command(name="verify", help="Kiểm tra nhật ký: không mục nào bị sửa, xoá, chèn hay cắt.")
+def verify_audit_log(
+    *, head: Annotated[str | None, Parameter(help="Mục cuối đã ghi lại ở nơi khác, dạng số:mã-băm.")] = None
+) -> int:
+    from deploy.local.audit_log import verify as run
+
+    verdict = _in_house(_installed(), lambda house: run(house.audit_log, head))
+    terminal.print(verdict.text)
+    return 0 if verdict.whole else 1
+
+
+@audit_log.command(name="show", help="In các mục cuối của nhật ký.")
+def show_audit_log(count: int = 50) -> None:
+    from deploy.local.audit_log import show as run
+
+    for line in _in_house(_installed(), lambda house: run(house.audit_log, count)):
+        terminal.print(line, markup=False)
 
 
 @app.command(help="In phiên bản.")

@@ -48,12 +48,13 @@ def serve(settings: Settings, services: Sequence[str] = (), name: str | None = N
             faces = [house.face(service) for service in services or SERVICES]
             if not services or "quiz" in services:
                 faces.append(catalogue())
-            for face in faces:
-                await lifecycle.insist(face.start, stop)
+            console = house.console
+            for start in (console.start, *(face.start for face in faces)):
+                await lifecycle.insist(start, stop)
             # What stands now stays: the collector need not walk it again and again between submissions.
             gc.freeze()
             gc.set_threshold(50_000, 20, 50)
-            listen = _Listener(faces, house, settings.host, settings.port)
+            listen = _Listener(faces, console, settings.host, settings.port)
             await _run(house, name, listen, [task for face in faces for task in face.tasks], stop)
 
     return _process(settings, name, main)
@@ -81,7 +82,7 @@ def _work(settings: Settings, name: str, of: Callable[[House], Work]) -> int:
             ready = {**doing.ready, "unpoisoned": unpoisoned}
             health = Face(name=doing.name, router=APIRouter(), start=doing.start, ready=ready)
             await lifecycle.insist(doing.start, stop)
-            listen = _Listener([health], house, "127.0.0.1", free_port())
+            listen = _Listener([health], house.console, "127.0.0.1", free_port())
             await _run(house, name, listen, doing.tasks, stop)
 
     return _process(settings, name, main)
@@ -133,10 +134,10 @@ async def _run(house: House, name: str, listen: _Listener, tasks: Sequence[lifec
 class _Listener:
     """Granian inside our own event loop: one process, one port, our own signals."""
 
-    def __init__(self, faces: Sequence[Face], house: House, host: str, port: int) -> None:
+    def __init__(self, faces: Sequence[Face], console: Console, host: str, port: int) -> None:
         self.address = f"http://{host}:{port}"
         self._server = Server(
-            create_app(faces, Console(house.secrets)),
+            create_app(faces, console),
             address=host,
             port=port,
             interface=Interfaces.ASGINL,

@@ -26,7 +26,7 @@ from services.kit import lifecycle
 from services.kit.bus import BusDown
 from services.kit.security import Secrets
 from services.kit.settings import Settings
-from services.kit.web import Console
+from services.kit.web import admin_path
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "hai-phong-2023"
 BIN = Path(sys.executable).parent
@@ -240,12 +240,12 @@ def qr(url: str) -> str:
 
 
 def admin_link(settings: Settings) -> str:
-    """The link that opens the console: whoever has it is an organiser."""
+    """The link that makes the first account of the console, and later recovers one: whoever has it is an organiser."""
     try:
         address = json.loads((settings.run_dir / "up.json").read_text())["address"]
     except FileNotFoundError:
         address = public_url(settings)
-    return str(address) + Console(Secrets(settings.data_dir / "secrets")).link
+    return str(address) + admin_path(Secrets(settings.data_dir / "secrets"))
 
 
 def local_url(settings: Settings) -> str:

@@ -12,6 +12,7 @@ from typing import Any, cast
 from services.events import TOPICS, asyncapi, encode
 from services.kit.bus import Bus, Subscription, TopicSpec
 from services.kit.clock import Clock, SystemClock
+from services.kit.console import AuditLog
 from services.kit.locallog import LocalLog, LocalLogSettings
 from services.kit.relay import Relay, StoreAndForward, behind, positions
 from services.kit.runtime import Face, Runtime, Work
@@ -19,6 +20,7 @@ from services.kit.security import Secrets
 from services.kit.settings import Settings
 from services.kit.store import connect, settled
 from services.kit.version import VERSION
+from services.kit.web import Console
 from services.quiz import developers
 from services.quiz.journal import LOG as JOURNAL
 from services.quiz.journal import SCHEMA
@@ -57,6 +59,17 @@ class House:
         """The brokers, or on one machine the local log."""
         return self._brokers or self._log
 
+    @property
+    def console(self) -> Console:
+        """The organisers' accounts and sessions, in a database of their own."""
+        https = (self.settings.public_url or "").startswith("https://")
+        return Console(self.secrets, self._client["hoithi_console"], self.clock, https=https)
+
+    @property
+    def audit_log(self) -> AuditLog:
+        """Who did what, for those who are no web process."""
+        return AuditLog(self._client["hoithi_console"], self.secrets, self.clock)
+
     def runtime(self, service: str, bus: Bus | None = None) -> Runtime:
         """What this service runs on: a database of its own, the rest shared."""
         return Runtime(
@@ -68,6 +81,7 @@ class House:
             store=self._client[f"hoithi_{service}"],
             secrets=self.secrets,
             encode=encode,
+            audit=self.audit_log,
         )
 
     def face(self, service: str) -> Face:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from services.kit.bus import Bus, Outgoing
 from services.kit.clock import Clock
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from fastapi import APIRouter
 
+    from services.kit.console.audit_log import AuditLog
     from services.kit.store import Database
 
     class AnyEvent(Protocol):
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
     """`store` is the database of this service alone. `encode` turns an event into bytes (handed in: kit knows no event).
-    `journal` is this host's local log, which takes submissions: on one machine it is the bus itself.
+    `journal` is this host's local log, which takes submissions: on one machine it is the bus itself. `audit` is where
+    a worker notes what it does in somebody's name.
     """
 
     service: str
@@ -50,6 +52,7 @@ class Runtime:
     store: Database
     secrets: Secrets
     encode: Callable[[Any], bytes]
+    audit: AuditLog | None = None
 
     def copy_of(self, topic: str) -> Path:
         """Where this host keeps its own copy of a followed topic."""
@@ -64,12 +67,20 @@ class Runtime:
 Check = Callable[[], Awaitable[bool]]
 
 
+class UnitName(NamedTuple):
+    """A unit as the console needs it: `parent` is a code, None at the top."""
+
+    name: str
+    parent: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Face:
     """What a service shows: mounted alone in a cluster, with the other faces on one machine.
 
     `start` runs before the first request and returns when the face can answer; `tasks` run beside the server until `stop()`.
     `fast` are plain ASGI endpoints by exact path, which no middleware slows down; they are described in `router`.
+    `units` tells the console the units of all contests, by code.
     """
 
     name: str
@@ -78,6 +89,7 @@ class Face:
     tasks: Sequence[Callable[[Callable[[], bool]], Awaitable[None]]] = ()
     ready: Mapping[str, Check] = field(default_factory=dict)
     fast: Mapping[str, Callable[..., Awaitable[None]]] = field(default_factory=dict)
+    units: Callable[[], Mapping[str, UnitName]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

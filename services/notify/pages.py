@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
+from starlette.datastructures import FormData
 
 from services.kit.clock import Clock
+from services.kit.console import Account
 from services.kit.problems import Problem
 from services.kit.web import render
-from services.kit.web.console import Organiser, OrganiserForm
+from services.kit.web.console import audited, needs, needs_form
 from services.notify.domain import STATES, States, masked
 from services.notify.store import COUNTED, Outbox
 
 PAGE = 50
+
+Operator = Annotated[Account, Depends(needs("city", "operator"))]
+OperatorForm = Annotated[FormData, Depends(needs_form("city", "operator"))]
 
 NAMES: dict[str, str] = {
     "waiting": "Đang chờ gửi",
@@ -31,7 +36,7 @@ def router(outbox: Outbox, clock: Clock, gateway: bool) -> APIRouter:
 
     @routes.get("/console/messages")
     async def messages(
-        request: Request, session: Organiser, state: States = "waiting", page: Annotated[int, Query(ge=0, le=10_000)] = 0
+        request: Request, _: Operator, state: States = "waiting", page: Annotated[int, Query(ge=0, le=10_000)] = 0
     ) -> Response:
         counts = await outbox.counts()
         found = await outbox.page(state, page * PAGE, PAGE + 1)
@@ -41,9 +46,10 @@ def router(outbox: Outbox, clock: Clock, gateway: bool) -> APIRouter:
         )  # fmt: skip
 
     @routes.post("/console/messages/again")
-    async def send_again(form: OrganiserForm) -> Response:
+    async def send_again(request: Request, form: OperatorForm) -> Response:
         if not await outbox.send_again(str(form.get("message", "")), clock.now()):
             raise Problem(409, "message", "Tin này không còn chờ quyết định.", field="message")
+        await audited(request, "message.sent-again", str(form.get("message", "")))
         return RedirectResponse("/console/messages?state=waiting", 303)
 
     return routes

@@ -13,7 +13,7 @@ from services.kit.bus import Record
 from services.kit.cloudevents import type_of
 from services.kit.followed import Followed
 from services.kit.relay import Confirmations
-from services.kit.runtime import Face, Runtime, Work
+from services.kit.runtime import Face, Runtime, UnitName, Work
 from services.kit.security import Signer
 from services.kit.store import answers, store_errors
 from services.kit.tokens import Bearers
@@ -71,6 +71,7 @@ def face(runtime: Runtime) -> Face:
         tasks=(followed.run, shelf.run, store.forget_done),
         ready={"store": partial(answers, runtime.store), "clock": partial(_clock_agrees, runtime)},
         fast={SUBMISSIONS_PATH: Submissions(journal, papers, runtime.clock)},
+        units=partial(_units, book),
     )
 
 
@@ -104,6 +105,10 @@ def _store(runtime: Runtime) -> QuizStore:
 
 def _apply(book: ContestBook, record: Record) -> None:
     book.read(type_of(record.headers), record.value)
+
+
+def _units(book: ContestBook) -> dict[str, UnitName]:
+    return {code: UnitName(unit.name, unit.parent) for contest in book.contests for code, unit in book.units(contest).items()}
 
 
 async def _clock_agrees(runtime: Runtime) -> bool:

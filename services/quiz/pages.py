@@ -21,7 +21,7 @@ from services.kit.clock import Clock
 from services.kit.problems import Problem
 from services.kit.settings import Settings
 from services.kit.web import render
-from services.kit.web.console import Organiser
+from services.kit.web.console import Member
 from services.quiz.receipts import BadReceipt, ReceiptReport
 from services.quiz.units import UnitIndexes
 
@@ -216,7 +216,7 @@ class ConsolePages:
         self.router.add_api_route("/developers", self.developers)
 
     async def contests(
-        self, request: Request, _: Organiser, contest: Annotated[str, Query()] = "", q: Annotated[str, Query(max_length=100)] = ""
+        self, request: Request, _: Member, contest: Annotated[str, Query()] = "", q: Annotated[str, Query(max_length=100)] = ""
     ) -> Response:
         """Contests, rounds, and the QR code of any unit (`contest` and `q` are the search for it)."""
         now = self._clock.now()

@@ -19,6 +19,7 @@ from services.kit.bus import BusDown, Transient
 from services.kit.problems import TITLES, Problem
 from services.kit.runtime import Check, Face
 from services.kit.version import VERSION
+from services.kit.web import account_pages, admin_pages, sign_in_pages
 from services.kit.web.console import Console
 from services.kit.web.headers import SecurityHeaders
 from services.kit.web.pages import STATIC_SECONDS, problem_response, switch_language
@@ -44,7 +45,9 @@ def create_app(faces: Sequence[Face], console: Console) -> Asgi:
         app.include_router(face.router)
         _mount_static(app, face.name, SERVICES / face.name / "static")
     _mount_static(app, "kit", Path(__file__).parent / "static")
-    app.include_router(console.router)
+    console.units = next((face.units for face in faces if face.units), console.units)
+    for pages in (sign_in_pages, account_pages, admin_pages):
+        app.include_router(pages.router)
     app.add_api_route("/lang/{language}", switch_language, include_in_schema=False)
     _add_health(app, {f"{face.name}.{name}": check for face in faces for name, check in face.ready.items()})
     _add_errors(app)

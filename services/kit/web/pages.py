@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from services.kit import i18n
 from services.kit.problems import MEDIA_TYPE, Problem
-from services.kit.web.console import csrf_field
+from services.kit.web.console import account_of, csrf_field, may_open
 
 STATIC_SECONDS = 365 * 24 * 3600
 LANGUAGE_COOKIE = "hoithi_lang"
@@ -35,7 +35,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"static": static, "csrf_field": csrf_field}
+    environment.globals |= {"static": static, "csrf_field": csrf_field, "may_open": may_open, "account_of": account_of}
     return environment
 
 
@@ -49,8 +49,8 @@ def static(path: str) -> str:
 
 
 def render(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
-    """A page. Templates see `_` (translate), `lang`, `show_time`, `show_day`, `show_number`, `static`, `csrf_field`, `request`
-    and `context`.
+    """A page. Templates see `_` (translate), `lang`, `show_time`, `show_day`, `show_number`, `static`, `csrf_field`, `may_open`,
+    `account_of`, `request` and `context`.
 
     `_` takes named values for the braces of a sentence and escapes them.
     """

@@ -1,0 +1,181 @@
+"""What city and district organisers do with the accounts of others: invitations, API keys, and the audit log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import RedirectResponse
+from starlette.datastructures import FormData
+
+from services.kit.console.accounts import GIVES, ROLE_NAMES, ROLES, Account, Role, fits, may_give, within
+from services.kit.console.audit_log import Broken
+from services.kit.problems import Problem
+from services.kit.web.console import Organiser, OrganiserForm, account_in, audited, console_of, needs, needs_form
+from services.kit.web.pages import render
+
+PAGE = 50
+LISTED_UNITS = 500
+KEY_ROLES: tuple[Role, ...] = ("city", "operator", "reader")
+
+router = APIRouter(include_in_schema=False)
+Manager = Annotated[Account, Depends(needs("city", "district"))]
+ManagerForm = Annotated[FormData, Depends(needs_form("city", "district"))]
+
+
+@router.get("/console/accounts")
+async def accounts(request: Request, me: Manager) -> Response:
+    """The accounts and invitations of my subtree."""
+    return await _accounts(request, me)
+
+
+async def _accounts(request: Request, me: Account, status: int = 200, **more: Any) -> Response:
+    console = console_of(request)
+    units, parents = console.units(), console.parents()
+    shown = [a for a in await console.directory.all() if a.id == me.id or within(a.subtree, me.subtree, parents)]
+    offered = [(code, unit.name) for code, unit in units.items() if within(code, me.subtree, parents)][:LISTED_UNITS]
+    return render(
+        request, "accounts.html", status,
+        accounts=[(a, a.id != me.id and may_give(me, a.role, a.subtree, parents)) for a in shown],
+        invitations=[i for i in await console.invitations.good() if within(i.subtree, me.subtree, parents)],
+        roles=ROLE_NAMES, gives=GIVES[me.role], units=units, offered=offered, me=me,
+        **{"link": "", "reset": "", "fault": None, "form": {}} | more,
+    )  # fmt: skip
+
+
+@router.post("/console/accounts/invite")
+async def invite(request: Request, form: ManagerForm) -> Response:
+    """An invitation for a role and a subtree that are mine to give; its link is shown this once."""
+    console, me = console_of(request), account_in(request)
+    role, subtree = str(form.get("role", "")), str(form.get("subtree", "")).strip() or None
+    label = " ".join(str(form.get("label", "")).split())[:100]
+    parents = console.parents()
+    if role not in ROLES or not fits(role, subtree, parents):
+        sentence = "Vai trò này cần một đơn vị có trong danh sách." if role != "city" else "Vai trò này không gắn với đơn vị."
+        return await _accounts(request, me, 422, fault=("subtree", sentence), form=form)
+    if not may_give(me, role, subtree, parents):
+        raise Problem(403, "role", "Bạn không thể trao quyền rộng hơn quyền của mình.")
+    token, made = await console.invitations.give(me, label, role, subtree)
+    await audited(request, "invitation.made", made.id, role=role, subtree=subtree)
+    return await _accounts(request, me, link=_link(request, "invitation", token))
+
+
+def _link(request: Request, page: str, token: str) -> str:
+    return f"{str(request.base_url).rstrip('/')}/console/{page}/{token}"
+
+
+@router.post("/console/accounts/revoke-invitation")
+async def revoke_invitation(request: Request, form: ManagerForm) -> Response:
+    """An invitation that nobody has used is void."""
+    console, id = console_of(request), str(form.get("invitation", ""))
+    found = await console.invitations.get(id)
+    if found is None or not may_give(account_in(request), found.role, found.subtree, console.parents()):
+        raise Problem(404, "http", "Không tìm thấy.")
+    if await console.invitations.end(id):
+        await audited(request, "invitation.revoked", id)
+    return RedirectResponse("/console/accounts", 303)
+
+
+@router.post("/console/accounts/disable")
+async def disable(request: Request, form: ManagerForm) -> Response:
+    """Shuts an account; its sessions end within seconds."""
+    account = await _managed(request, form)
+    await console_of(request).directory.set_disabled(account.id, True)
+    await audited(request, "account.disabled", account.id)
+    return RedirectResponse("/console/accounts", 303)
+
+
+@router.post("/console/accounts/enable")
+async def enable(request: Request, form: ManagerForm) -> Response:
+    """Opens a shut account again."""
+    account = await _managed(request, form)
+    await console_of(request).directory.set_disabled(account.id, False)
+    await audited(request, "account.enabled", account.id)
+    return RedirectResponse("/console/accounts", 303)
+
+
+@router.post("/console/accounts/reset")
+async def reset(request: Request, form: ManagerForm) -> Response:
+    """A link with which somebody who forgot the password sets another one; the second factor stays."""
+    console, me, account = console_of(request), account_in(request), await _managed(request, form)
+    token, made = await console.resets.give(me, account.id, account.role, account.subtree)
+    await audited(request, "account.reset-offered", account.id, reset=made.id)
+    return await _accounts(request, me, link=_link(request, "reset", token), reset=account.name)
+
+
+@router.post("/console/accounts/drop-code")
+async def drop_code(request: Request, form: OrganiserForm) -> Response:
+    """For a lost phone: the second factor is set up anew at the next sign-in. The city's to do."""
+    account = await _managed(request, form)
+    await console_of(request).directory.drop_code(account.id)
+    await audited(request, "account.code-dropped", account.id)
+    return RedirectResponse("/console/accounts", 303)
+
+
+async def _managed(request: Request, form: FormData) -> Account:
+    console, me = console_of(request), account_in(request)
+    account = await console.directory.find(str(form.get("account", "")))
+    if account is None or not within(account.subtree, me.subtree, console.parents()):
+        raise Problem(404, "http", "Không tìm thấy.")
+    if account.id == me.id or not may_give(me, account.role, account.subtree, console.parents()):
+        raise Problem(403, "role", "Tài khoản của bạn không có quyền làm việc này.")
+    return account
+
+
+@router.get("/console/api-keys")
+async def api_keys(request: Request, _: Organiser) -> Response:
+    """The keys that programs call `/api/v1/admin/*` with."""
+    return await _keys(request)
+
+
+async def _keys(request: Request, status: int = 200, key: str = "", fault: str = "") -> Response:
+    keys = await console_of(request).keys.good()
+    return render(request, "api_keys.html", status, keys=keys, roles=ROLE_NAMES, gives=KEY_ROLES, key=key, fault=fault)
+
+
+@router.post("/console/api-keys/make")
+async def make_key(request: Request, form: OrganiserForm) -> Response:
+    """A new key, shown this once."""
+    label, role = " ".join(str(form.get("label", "")).split())[:100], str(form.get("role", ""))
+    if not label or role not in KEY_ROLES:
+        return await _keys(request, 422, fault="Hãy ghi khoá này dùng cho việc gì.")
+    key, made = await console_of(request).keys.give(account_in(request), label, role, None)
+    await audited(request, "api-key.made", made.id, role=role)
+    return await _keys(request, key=key)
+
+
+@router.post("/console/api-keys/revoke")
+async def revoke_key(request: Request, form: OrganiserForm) -> Response:
+    """The key opens nothing any more."""
+    id = str(form.get("key", ""))
+    if not await console_of(request).keys.end(id):
+        raise Problem(404, "http", "Không tìm thấy.")
+    await audited(request, "api-key.revoked", id)
+    return RedirectResponse("/console/api-keys", 303)
+
+
+@router.get("/console/audit-log")
+async def audit_log(request: Request, _: Organiser, last: Annotated[int, Query(ge=1)] | None = None) -> Response:
+    """Who did what, the newest first; `last` is the number of the page's first entry."""
+    console = console_of(request)
+    end, hash = await console.audit.head()
+    entries = await console.audit.page(min(last or end, end), PAGE)
+    names = {account.id: account.name for account in await console.directory.all()}
+    return render(
+        request, "audit_log.html", entries=[(entry, datetime.fromisoformat(entry.at)) for entry in entries], names=names,
+        end=end, hash=hash, page=PAGE,
+    )  # fmt: skip
+
+
+@router.post("/console/audit-log/verify")
+async def verify_audit_log(request: Request, _: OrganiserForm) -> Response:
+    """Checks the whole chain and says where it is broken."""
+    console = console_of(request)
+    end, hash = await console.audit.head()
+    broken: Broken | None = None
+    try:
+        await console.audit.verify()
+    except Broken as found:
+        broken = found
+    return render(request, "audit_verdict.html", end=end, hash=hash, broken=broken)
