@@ -4,7 +4,8 @@
     python3 verify.py RESULT.jsonl [--key KEY] [--receipt RECEIPT [--code CODE]] [--lang vi|en]
 
 It needs Python 3.8 or newer and nothing else; only the signatures take the package `cryptography` (pip install cryptography).
-It shares no code with the software that wrote the file: what it says follows from the file alone. README.md explains the rest.
+It shares no code with the software that wrote the file: what it says follows from the file alone. It is one file on purpose,
+to be taken alone and read from top to bottom. README.md explains the rest.
 
 Exit code: 0 all is right; 1 something is not (it is said what and where); 2 the file or the arguments cannot be read;
 3 all is right, but no signature was checked, because `cryptography` is missing.
@@ -28,7 +29,10 @@ except ImportError:
     Ed25519PublicKey = None
 
 FORMAT = "hoithi.round/1"
-COLUMNS = "person n unit started received deadline verdict reason correct total prediction receipt rank".split()
+COLUMNS = [
+    "person", "n", "unit", "started", "received", "deadline", "verdict", "reason", "correct", "total", "prediction",
+    "receipt", "rank",
+]  # fmt: skip
 MINUTE = 60_000_000  # microseconds
 NO_PREDICTION = 2**53  # stands behind every prediction
 SHOWN = 10  # differences of a kind that are shown one by one
@@ -50,14 +54,14 @@ class Report:
     def __init__(self):
         self.found, self.kinds = [], {}
 
-    def differs(self, kind, where, what):
+    def differs(self, kind, where, vi, en):
         self.kinds[kind] = self.kinds.get(kind, 0) + 1
         if self.kinds[kind] <= SHOWN:
-            self.found.append(f"{where}: {what}")
+            self.found.append(f"{where}: {say(vi, en)}")
 
-    def good(self, kind, text):
+    def ended(self, kind, vi, en):
         """Prints a line for a check that has ended: right if no difference of this kind was found."""
-        count = self.kinds.get(kind, 0)
+        text, count = say(vi, en), self.kinds.get(kind, 0)
         print(f"[ OK ] {text}" if not count else say(f"[SAI ] {text}: {count} chỗ", f"[FAIL] {text}: {count} differences"))
 
 
@@ -88,7 +92,7 @@ def _split(content):
     """Lines end with a line feed and with nothing else."""
     lines = [each + b"\n" for each in content.split(b"\n")]
     last = lines.pop()[:-1]
-    return lines + [last] if last else lines
+    return [*lines, last] if last else lines
 
 
 def check_bytes(lines, key, report):
@@ -105,36 +109,34 @@ def check_bytes(lines, key, report):
             raise ValueError("block")
         signed, signature, own_key = (_hex(end[name], n) for name, n in (("digest", 32), ("signature", 64), ("key", 32)))
     except (ValueError, KeyError, TypeError) as error:
-        report.differs("bytes", last, say(f"dòng cuối đã bị sửa ({error})", f"the last line was changed ({error})"))
-        report.good("bytes", say("Mã băm của từng khối dòng", "The digests of the blocks of lines"))
+        report.differs("bytes", last, f"dòng cuối đã bị sửa ({error})", f"the last line was changed ({error})")
+        report.ended("bytes", "Mã băm của từng khối dòng", "The digests of the blocks of lines")
         return False
     body = lines[:-1]
     if end["lines"] != len(body):
-        what = say(f"ghi {end['lines']} dòng, có {len(body)}", f"says {end['lines']} lines, there are {len(body)}")
-        report.differs("bytes", last, what)
+        report.differs(
+            "bytes", last, f"ghi {end['lines']} dòng, có {len(body)}", f"says {end['lines']} lines, there are {len(body)}"
+        )
     blocks = [body[start : start + size] for start in range(0, len(body), size)]
     if len(blocks) != len(digests):
-        report.differs(
-            "bytes", last, say(f"{len(digests)} khối, có {len(blocks)}", f"{len(digests)} blocks, there are {len(blocks)}")
-        )
+        report.differs("bytes", last, f"{len(digests)} khối, có {len(blocks)}", f"{len(digests)} blocks, there are {len(blocks)}")
     for number, (block, digest) in enumerate(zip(blocks, digests)):
         if hashlib.sha256(b"".join(block)).hexdigest() != digest:
             first, to = number * size + 1, number * size + len(block)
             where = say(f"dòng {first} đến {to}", f"lines {first} to {to}")
-            report.differs("bytes", where, say("nội dung không khớp mã băm ở dòng cuối", "not what the last line's digest is of"))
+            report.differs("bytes", where, "nội dung không khớp mã băm ở dòng cuối", "not what the last line's digest is of")
     if hashlib.sha256("".join(map(str, digests)).encode()).digest() != signed:
-        report.differs(
-            "bytes", last, say("mã băm chung không khớp các mã băm khối", "the digest does not fit those of the blocks")
-        )
-    report.good("bytes", say("Mã băm của từng khối dòng", "The digests of the blocks of lines"))
+        report.differs("bytes", last, "mã băm chung không khớp các mã băm khối", "the digest does not fit those of the blocks")
+    report.ended("bytes", "Mã băm của từng khối dòng", "The digests of the blocks of lines")
     if key is not None and key != own_key:
-        what = say("tệp do khóa khác ký, không phải khóa bạn đưa", "signed with another key than the one you gave")
-        report.differs("signature", last, what)
+        report.differs(
+            "signature", last, "tệp do khóa khác ký, không phải khóa bạn đưa", "signed with another key than the one you gave"
+        )
     state = signed_by(key or own_key, signature, b"hoithi round 1\n" + signed)
     if state is False:
-        report.differs("signature", last, say("chữ ký không khớp", "the signature does not fit"))
+        report.differs("signature", last, "chữ ký không khớp", "the signature does not fit")
     if state is not None:
-        report.good("signature", say("Chữ ký Ed25519", "The signature (Ed25519)"))
+        report.ended("signature", "Chữ ký Ed25519", "The signature (Ed25519)")
     print(say("       Khóa công khai: ", "       Public key: ") + (key or own_key).hex())
     if key is None:
         print(say("       Hãy đối chiếu với khóa Ban Tổ chức đã công bố, hoặc đưa khóa đó bằng --key.",
@@ -206,8 +208,8 @@ def parse(lines, report):
                 raise ValueError(row.verdict)
             rows.append(row)
         except (ValueError, KeyError, TypeError) as error:
-            report.differs("lines", line(number), say(f"không đọc được ({error})", f"cannot be read ({error})"))
-    report.good("lines", say(f"{len(rows)} lượt thi đọc được", f"{len(rows)} attempts read"))
+            report.differs("lines", line(number), f"không đọc được ({error})", f"cannot be read ({error})")
+    report.ended("lines", f"{len(rows)} lượt thi đọc được", f"{len(rows)} attempts read")
     return None if "lines" in report.kinds else (header, rows)
 
 
@@ -228,23 +230,23 @@ def check_verdicts(header, rows, report):
     for row in rows:
         attempt = row.person, row.n
         if attempt in seen:
-            what = say(f"lượt này đã có ở dòng {seen[attempt]}", f"this attempt stands in line {seen[attempt]} already")
-            report.differs("verdicts", line(row.line), what)
+            report.differs(
+                "verdicts",
+                line(row.line),
+                f"lượt này đã có ở dòng {seen[attempt]}",
+                f"this attempt stands in line {seen[attempt]} already",
+            )
         seen[attempt] = row.line
         deadline = min(row.started + minutes * MINUTE, closes) if row.deadline is None else row.deadline
         late = row.received > deadline + grace
         if row.verdict != "disqualified" and late != (row.verdict == "late"):
             should = "late" if late else "valid"
-            report.differs(
-                "verdicts", line(row.line), say(f"ghi {row.verdict}, phải là {should}", f"says {row.verdict}, is {should}")
-            )
+            report.differs("verdicts", line(row.line), f"ghi {row.verdict}, phải là {should}", f"says {row.verdict}, is {should}")
         if (row.verdict == "disqualified") != (row.reason is not None):
-            report.differs("verdicts", line(row.line), say("lý do loại không khớp kết luận", "reason and verdict do not fit"))
+            report.differs("verdicts", line(row.line), "lý do loại không khớp kết luận", "reason and verdict do not fit")
         if not (1 <= row.n <= plan["attempts"] and 0 <= row.correct <= row.total == plan["questions"]):
-            report.differs(
-                "verdicts", line(row.line), say("số lượt hoặc số câu vô lý", "impossible number of attempts or questions")
-            )
-    report.good("verdicts", say("Đúng hạn, trễ hạn, bị loại", "In time, late, disqualified"))
+            report.differs("verdicts", line(row.line), "số lượt hoặc số câu vô lý", "impossible number of attempts or questions")
+    report.ended("verdicts", "Đúng hạn, trễ hạn, bị loại", "In time, late, disqualified")
 
 
 def check_figures(header, valid, rows, report):
@@ -257,11 +259,15 @@ def check_figures(header, valid, rows, report):
     }
     for name, figure in figures.items():
         if header[name] != figure:
-            what = say(f"{name} ghi {header[name]}, tính lại được {figure}", f"{name} says {header[name]}, derived {figure}")
-            report.differs("figures", line(1), what)
-    text = say("Số lượt {attempts}, hợp lệ {valid}, người {people}, đúng tất cả {perfect}",
-               "Attempts {attempts}, valid {valid}, people {people}, without a fault {perfect}")  # fmt: skip
-    report.good("figures", text.format(**figures))
+            report.differs(
+                "figures",
+                line(1),
+                f"{name} ghi {header[name]}, tính lại được {figure}",
+                f"{name} says {header[name]}, derived {figure}",
+            )
+    vi = "Số lượt {attempts}, hợp lệ {valid}, người {people}, đúng tất cả {perfect}"
+    en = "Attempts {attempts}, valid {valid}, people {people}, without a fault {perfect}"
+    report.ended("figures", vi.format(**figures), en.format(**figures))
     return figures["perfect"]
 
 
@@ -304,10 +310,8 @@ def check_ranks(rows, ranked, report):
         if row.rank != number:
             none = say("không xếp hạng", "no rank")
             says, is_ = (none if each is None else each for each in (row.rank, number))
-            report.differs(
-                "ranks", line(row.line), say(f"hạng ghi {says}, tính lại được {is_}", f"rank says {says}, derived {is_}")
-            )
-    report.good("ranks", say(f"Thứ hạng của {len(ranked)} người", f"The ranks of {len(ranked)} people"))
+            report.differs("ranks", line(row.line), f"hạng ghi {says}, tính lại được {is_}", f"rank says {says}, derived {is_}")
+    report.ended("ranks", f"Thứ hạng của {len(ranked)} người", f"The ranks of {len(ranked)} people")
 
 
 # ---------------------------------------------------------------- 4. prizes and draws
@@ -356,14 +360,12 @@ def check_draws(header, report):
     if draws is None:
         return
     if hashlib.sha256(b"hoithi draw 1\n" + _hex(draws["seed"], 32)).hexdigest() != draws["commitment"]:
-        report.differs("draws", line(1), say("hạt giống không khớp cam kết", "the seed does not fit its commitment"))
+        report.differs("draws", line(1), "hạt giống không khớp cam kết", "the seed does not fit its commitment")
     if draws["committed_at"] is not None and micros(draws["committed_at"]) >= micros(header["round"]["closes"]):
-        report.differs(
-            "draws", line(1), say("cam kết được lập sau khi vòng thi đóng", "the commitment was made after the closing")
-        )
-    report.good("draws", say("Cam kết của hạt giống bốc thăm", "The commitment of the draw's seed"))
-    print(say("       Hãy đối chiếu với cam kết công bố khi mở vòng thi: ", "       Compare with what was published at the opening: ")
-          + draws["commitment"])  # fmt: skip
+        report.differs("draws", line(1), "cam kết được lập sau khi vòng thi đóng", "the commitment was made after the closing")
+    report.ended("draws", "Cam kết của hạt giống bốc thăm", "The commitment of the draw's seed")
+    compare_with = say("Hãy đối chiếu với cam kết công bố khi mở vòng thi", "Compare with what was published at the opening")
+    print(f"       {compare_with}: {draws['commitment']}")
 
 
 def check_prizes(header, ranked, report):
@@ -382,10 +384,12 @@ def check_prizes(header, ranked, report):
             order = sorted(who for _, who, _ in members)
             if len({prizes[at - 1] if at <= len(prizes) else None for at in range(place, min(last, len(prizes) + 1) + 1)}) > 1:
                 if header["draws"] is None:
-                    what = say(
-                        f"{name}: hạng {number} đồng hạng mà không có bốc thăm", f"{name}: a tie at rank {number}, no draw"
+                    report.differs(
+                        "prizes",
+                        line(1),
+                        f"{name}: hạng {number} đồng hạng mà không có bốc thăm",
+                        f"{name}: a tie at rank {number}, no draw",
                     )
-                    report.differs("prizes", line(1), what)
                     return
                 hashed, lots = draw(header["draws"], members)
                 order = [who for _, who, _ in lots]
@@ -396,9 +400,9 @@ def check_prizes(header, ranked, report):
             place = last + 1
     told = [{key: value for key, value in award.items() if key != "name"} for award in header["awards"]]
     compare("prizes", told, awards, say("giải thứ", "award"), report)
-    compare("prizes", header["draws"]["minutes"] if header["draws"] else [], minutes, say("lần bốc thăm thứ", "draw"), report)
-    text = say(f"{len(awards)} giải, {len(minutes)} lần bốc thăm", f"{len(awards)} awards, {len(minutes)} draws")
-    report.good("prizes", text)
+    compare("lots", header["draws"]["minutes"] if header["draws"] else [], minutes, say("lần bốc thăm thứ", "draw"), report)
+    report.ended("prizes", f"{len(awards)} giải", f"{len(awards)} awards")
+    report.ended("lots", f"{len(minutes)} lần bốc thăm", f"{len(minutes)} draws")
 
 
 def compare(kind, told, derived, what, report):
@@ -406,11 +410,9 @@ def compare(kind, told, derived, what, report):
         says, is_ = (each[at] if at < len(each) else None for each in (told, derived))
         if says != is_:
             keys = [key for key in (is_ or says) if (says or {}).get(key) != (is_ or {}).get(key)]
-            text = say("ghi {}, tính lại được {}", "says {}, derived {}")
-            shown = ({key: (each or {}).get(key) for key in keys} for each in (says, is_))
-            report.differs(
-                kind, f"{line(1)}, {what} {at + 1}", text.format(*(json.dumps(each, ensure_ascii=False) for each in shown))
-            )
+            shown = [json.dumps({key: (each or {}).get(key) for key in keys}, ensure_ascii=False) for each in (says, is_)]
+            where = f"{line(1)}, {what} {at + 1}"
+            report.differs(kind, where, "ghi {}, tính lại được {}".format(*shown), "says {}, derived {}".format(*shown))
 
 
 # ---------------------------------------------------------------- 5. receipts
@@ -430,9 +432,13 @@ def merkle_root(leaves):
 
 def check_root(header, rows, report):
     if merkle_root([row.leaf for row in rows]).hex() != header["receipts"]:
-        what = say("gốc Merkle không khớp cột receipt của các dòng", "the Merkle root does not fit the rows' column receipt")
-        report.differs("receipts", line(1), what)
-    report.good("receipts", say("Cây Merkle của các biên nhận", "The Merkle tree of the receipts"))
+        report.differs(
+            "receipts",
+            line(1),
+            "gốc Merkle không khớp cột receipt của các dòng",
+            "the Merkle root does not fit the rows' column receipt",
+        )
+    report.ended("receipts", "Cây Merkle của các biên nhận", "The Merkle tree of the receipts")
 
 
 def unpack(raw):
@@ -463,11 +469,8 @@ def unpack(raw):
 
     at = 0
     values = value()
-    if (
-        at != len(raw)
-        or type(values) is not list
-        or [type(each) for each in values] != [int, str, int, bytes, int, int, bytes, bytes]
-    ):
+    form = [int, str, int, bytes, int, int, bytes, bytes]
+    if at != len(raw) or type(values) is not list or [type(each) for each in values] != form:
         raise ValueError("form")
     return values
 
@@ -502,25 +505,21 @@ def check_receipt(text, code, key, header, rows, report):
         raise Unreadable(say(f"biên nhận không đọc được ({error})", f"the receipt cannot be read ({error})")) from error
     state = signed_by(key, signature, b"hoithi receipts 1\n" + root)
     if state is False:
-        report.differs("receipt", here, say("chữ ký không khớp", "the signature does not fit"))
+        report.differs("receipt", here, "chữ ký không khớp", "the signature does not fit")
     if attempt.split(":")[1] != header["round"]["id"]:
-        report.differs("receipt", here, say(f"thuộc vòng khác: {attempt}", f"of another round: {attempt}"))
+        report.differs("receipt", here, f"thuộc vòng khác: {attempt}", f"of another round: {attempt}")
     mine = [row for row in rows if row.received == received and row.n == n]
     if code is not None:
         seal = hashlib.sha256(b"\0" + code + leaf).digest()
         mine = [row for row in mine if row.leaf == seal]
     if not mine:
-        report.differs(
-            "receipt", here, say("không có dòng nào trong tệp khớp biên nhận này", "no row of the file fits this receipt")
-        )
-    how = (
-        say("khớp từng bit (mã tra cứu)", "proven (look-up code)")
-        if code
-        else say("khớp thời điểm nhận", "by the time of receipt")
-    )
+        report.differs("receipt", here, "không có dòng nào trong tệp khớp biên nhận này", "no row of the file fits this receipt")
+    how = say("khớp thời điểm nhận", "by the time of receipt")
+    if code is not None:
+        how = say("khớp từng bit (mã tra cứu)", "proven (look-up code)")
     for row in mine:
         print(f"       {line(row.line)}: {how}; verdict={row.verdict}, correct={row.correct}/{row.total}, rank={row.rank}")
-    report.good("receipt", say("Biên nhận", "The receipt"))
+    report.ended("receipt", "Biên nhận", "The receipt")
 
 
 # ---------------------------------------------------------------- the whole
@@ -546,7 +545,7 @@ def verify(path, key=None, receipt=None, code=None):
                 check_receipt(receipt, code, key or bytes.fromhex(json.loads(lines[-1])["key"]), header, rows, report)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             what = f"{type(error).__name__} {error}"
-            report.differs("header", line(1), say(f"phần đầu không đúng dạng ({what})", f"the header is malformed ({what})"))
+            report.differs("header", line(1), f"phần đầu không đúng dạng ({what})", f"the header is malformed ({what})")
     return conclude(report, signature)
 
 
@@ -563,12 +562,8 @@ def conclude(report, signature):
         print(say("\nMọi thứ khớp, nhưng CHỮ KÝ CHƯA ĐƯỢC KIỂM TRA: hãy cài gói cryptography (pip install cryptography).",
                   "\nAll is right, but THE SIGNATURE WAS NOT CHECKED: install the package cryptography."))  # fmt: skip
         return 3
-    print(
-        say(
-            "\nMọi thứ khớp: kết quả tính lại trùng với kết quả đã công bố.",
-            "\nAll is right: what was derived is what was published.",
-        )
-    )
+    print(say("\nMọi thứ khớp: kết quả tính lại trùng với kết quả đã công bố.",
+              "\nAll is right: what was derived is what was published."))  # fmt: skip
     return 0
 
 

@@ -1,4 +1,4 @@
-"""A round as it may end: people with several attempts, ties, lateness, disqualifications, extra time, excluded accounts, a draw."""
+"""A round as it may end: people with several attempts, ties, lateness, disqualifications, extra time, excluded accounts."""
 
 from __future__ import annotations
 
