@@ -23,7 +23,8 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
 
     `name` is a person's or a unit's, `unit` that person's unit or "" for a unit itself. `contest_line` says for what, e.g.
     "Tuần 1, Cuộc thi trắc nghiệm … “Hải Phòng làm theo lời Bác”". `issuer` signs, `superior` stands above it in the heading,
-    `place` is that of the date. `link` is where the code is checked.
+    `place` is that of the date. `link` is where the code is checked. Without a `heading` and a `signer_title` it is a "Giấy chứng
+    nhận" on behalf of the organisers.
     """
 
     code: str
@@ -36,8 +37,8 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     place: str
     day: date
     superior: str = ""
-    heading: str = "GIẤY CHỨNG NHẬN"
-    signer_title: str = "TM. BAN TỔ CHỨC"
+    heading: str = ""
+    signer_title: str = ""
     signer: str = ""
     number: str = ""
 
@@ -54,7 +55,7 @@ def render(certificate: Certificate, format: Literal["pdf", "png"] = "pdf", ppi:
     text is read as markup."""
     qr = io.BytesIO()
     segno.make(certificate.link, error="m").save(qr, kind="svg", border=0, dark="#1c1b1a", xmldecl=False)
-    data = msgspec.to_builtins(certificate) | {"qr": qr.getvalue().decode(), "place_date": _place_date(certificate)}
+    data = msgspec.to_builtins(certificate) | {"qr": qr.getvalue().decode()}
     # Composed letters: the fonts place accents that stand alone badly.
     text = unicodedata.normalize("NFC", msgspec.json.encode(data).decode())
     page = typst.compile(
@@ -67,10 +68,3 @@ def render(certificate: Certificate, format: Literal["pdf", "png"] = "pdf", ppi:
     if not isinstance(page, bytes):
         raise TypeError("a certificate is one page")
     return page
-
-
-def _place_date(certificate: Certificate) -> str:
-    day = certificate.day
-    # As official papers write it: days, and the first two months, with their nought.
-    month = f"{day.month:02d}" if day.month < 3 else str(day.month)
-    return f"{certificate.place}, ngày {day.day:02d} tháng {month} năm {day.year}"

@@ -70,10 +70,13 @@ class Ladder(msgspec.Struct, frozen=True, kw_only=True):
 def persons(
     rows: Iterable[Row], prizes: Sequence[Prize], excluded: Collection[str], label: Callable[[Row], tuple[str, str]]
 ) -> Ladder:
-    """The ladder of people: `label` gives each row's id and label in the published file. Those excluded (participant ids:
-    organisers' accounts) keep their rank and win nothing."""
-    contenders = []
+    """The ladder of people, as long as its prizes reach, equals included: `rows` in order of rank, `label` gives a row's id and
+    label in the published file. Those excluded (participant ids: organisers' accounts) keep their rank and win nothing."""
+    places = sum(prize.count for prize in prizes)
+    contenders: list[Contender] = []
     for row in rows:
+        if len(contenders) >= places and (not contenders or row.rank != contenders[-1].rank):
+            break
         if row.participant not in excluded:
             id, text = label(row)
             contenders.append(Contender(id, row.rank, text))

@@ -51,13 +51,6 @@ def test_both_forms_of_accents_give_the_same_page() -> None:
     assert render(apart, "png", ppi=60) == render(ONE, "png", ppi=60)
 
 
-def test_the_date_is_written_as_official_papers_do() -> None:
-    from services.scoring import certificates
-
-    assert certificates._place_date(ONE) == "Hải Phòng, ngày 02 tháng 6 năm 2023"
-    assert certificates._place_date(msgspec.structs.replace(ONE, day=date(2024, 2, 19))) == "Hải Phòng, ngày 19 tháng 02 năm 2024"
-
-
 def test_codes_differ_by_award_and_by_installation() -> None:
     awards = [
         ("hai-phong-2023.tuan-1", "persons", 1),

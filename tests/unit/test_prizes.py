@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import itertools
+from datetime import UTC, datetime
 from fractions import Fraction
 
 import pytest
+from fastapi import Request
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.kit.web import pages
+from services.scoring import publication
 from services.scoring.domain import Row
 from services.scoring.draw import Beacon, Candidate, Drawing, commitment, new_seed
 from services.scoring.prizes import Contender, Ladder, Prize, Undrawn, UnitFigure, conclude, persons, ties, units
@@ -84,6 +88,15 @@ def test_who_is_excluded_wins_nothing_and_the_next_one_does() -> None:
     assert [(award.winner, award.rank, award.place) for award in awards] == [("b", 2, 1)]
 
 
+def test_the_ladder_of_people_ends_behind_the_last_who_could_win() -> None:
+    ranks = [1, 2, 3, 3, 3, 6]
+    rows = [Row(rank, f"p{place}", 1, "Tên", "HP", 20, 1000, None) for place, rank in enumerate(ranks)]
+    ladder = persons(rows, (Prize(name="Nhất", count=3),), {"p0"}, lambda row: (row.participant, row.participant))
+    assert [each.id for each in ladder.contenders] == ["p1", "p2", "p3", "p4"]
+    assert [(tie.rank, len(tie.members)) for tie in ties(ladder)] == [(3, 3)]
+    assert persons(rows, (), set(), lambda row: ("", "")).contenders == ()
+
+
 def unit(code: str, people: int, headcount: int | None) -> UnitFigure:
     return UnitFigure(code=code, name=f"Phường {code}", people=people, headcount=headcount)
 
@@ -138,3 +151,22 @@ def test_a_commitment_is_the_hash_of_its_seed() -> None:
     assert len(seed) == 32
     assert commitment(seed) == hashlib.sha256(b"hoithi draw 1\n" + seed).hexdigest() == Drawing(seed=seed).commitment
     assert new_seed() != seed
+
+
+def test_the_minutes_are_shown_in_both_languages() -> None:
+    drawing = Drawing(seed=b"s" * 32, beacon=Beacon(source="Xổ số miền Bắc", value="<48210>"))
+    minutes = [drawing.draw(ladder, 3, 2, 3, [Candidate(c, c) for c in "ab"]) for ladder in ("persons", "units by rate >= 0")]
+    draws = publication.Draws(
+        commitment=drawing.commitment,
+        committed_at=datetime(2023, 5, 19, tzinfo=UTC),
+        seed=drawing.seed.hex(),
+        beacon=drawing.beacon,
+        minutes=minutes,
+    )
+    request = Request({"type": "http", "headers": [(b"accept-language", b"en")], "query_string": b"", "path": "/"})
+    shown = pages.render(request, "draw_minutes.html", draws=draws, names={"a": "Nguyễn V*** A***"}, timezone="Asia/Ho_Chi_Minh")
+    text = bytes(shown.body).decode()
+    assert "2 share rank 3" in text
+    assert "Nguyễn V*** A***" in text
+    assert "&lt;48210&gt;" in text
+    assert minutes[0].list_hash in text
