@@ -88,11 +88,12 @@ class Final(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(NamedTuple):
-    """Who won, and the minutes of the draws. `participants` leads from a winner's name in the file to the participant id: keep
-    it inside."""
+    """Who won, and the minutes of the draws. `names` is what is shown of all who won or were drawn, by their id in the file;
+    `participants` leads from that id to the participant's: keep it inside."""
 
     awards: list[Award]
     minutes: list[Minutes]
+    names: dict[str, str]
     participants: dict[str, str]
 
 
@@ -204,9 +205,8 @@ def conclude(final: Final) -> Outcome:
         won, drawn = prizes.conclude(ladder, final.drawing)
         awards += (msgspec.structs.replace(award, name=shown[award.winner]) for award in won)
         minutes += drawn
-    return Outcome(
-        awards, minutes, {award.winner: participants[award.winner] for award in awards if award.winner in participants}
-    )
+    met = {award.winner for award in awards} | {lot.id for each in minutes for lot in each.order}
+    return Outcome(awards, minutes, {id: shown[id] for id in met}, {id: participants[id] for id in met & participants.keys()})
 
 
 def write(out: BinaryIO, final: Final, outcome: Outcome, notary: Notary) -> str:
@@ -297,12 +297,13 @@ def _header(final: Final, outcome: Outcome, receipts: Sequence[str]) -> Header:
         unit_prizes=final.unit_prizes,
         units=final.units,
         awards=outcome.awards,
-        draws=_draws(final, outcome.minutes),
+        draws=draws(final, outcome.minutes),
         columns=COLUMNS,
     )
 
 
-def _draws(final: Final, minutes: list[Minutes]) -> Draws | None:
+def draws(final: Final, minutes: list[Minutes]) -> Draws | None:
+    """The draws with what they rest on, as the file and the page of the minutes show them. The seed is in it."""
     if final.drawing is None:
         return None
     return Draws(

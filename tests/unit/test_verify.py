@@ -300,3 +300,12 @@ def test_no_participant_and_no_bare_leaf_is_in_the_file() -> None:
 def test_the_commitment_must_precede_the_closing(folder: Path) -> None:
     late = msgspec.structs.replace(ROUND, committed_at=PLAN.closes + timedelta(seconds=1))
     assert verify(folder, written(late)).code == 1
+
+
+def test_who_won_or_was_drawn_is_known_inside() -> None:
+    outcome = publication.conclude(ROUND)
+    drawn = {lot.id for each in outcome.minutes for lot in each.order}
+    assert drawn | {award.winner for award in outcome.awards} == outcome.names.keys()
+    people = {award.winner for award in outcome.awards if award.ladder == "persons"}
+    assert {outcome.participants[id] for id in people} <= {row.participant for row in ROUND.rows} - ROUND.excluded.keys()
+    assert all(publication.person_of(SALT, participant) == id for id, participant in outcome.participants.items())
