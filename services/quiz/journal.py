@@ -17,7 +17,8 @@ from services.events import AttemptSubmitted, Event, SubmissionReceived
 from services.kit.bus import Outgoing
 from services.kit.clock import time_of, us_of
 from services.kit.locallog import GroupCommit, Log
-from services.quiz.receipts import Notary, Receipt, Tree, digest_of, leaf_of, write
+from services.kit.merkle import Tree, leaf_of
+from services.quiz.receipts import Notary, Receipt, digest_of, write
 
 LOG = "journal"
 SCHEMA = """

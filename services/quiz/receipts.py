@@ -1,15 +1,14 @@
 """Receipts that anyone can check: each group commit is a Merkle tree of its submissions, and its root is signed once.
 
-The tree is that of RFC 9162 (SHA-256, leaves and nodes told apart by their first byte). A receipt holds one submission's leaf,
+The tree is that of RFC 9162 (services/kit/merkle.py). A receipt holds one submission's leaf,
 its path to the root and the signature (Ed25519), so it proves what was received, and when, without trusting the organiser.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import blake2b, sha256
+from hashlib import blake2b
 from typing import Annotated
 
 import msgspec
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from services.kit.clock import time_of
+from services.kit.merkle import BadPath, leaf_of, root_from
 from services.kit.security import BadToken, b64, unb64
 
 CONTEXT = b"hoithi receipts 1\n"
@@ -60,57 +60,6 @@ def digest_of(received_us: int, answers: str, prediction: int | None) -> bytes:
     return blake2b(f"{received_us}|{answers}|{'' if prediction is None else prediction}".encode(), digest_size=16).digest()
 
 
-def leaf_of(attempt: str, received_us: int, digest: bytes) -> bytes:
-    """The leaf of a submission, 32 bytes."""
-    return sha256(b"\0%b\n%d\n%b" % (attempt.encode(), received_us, digest)).digest()
-
-
-class Tree:
-    """The Merkle tree over the leaves of one commit."""
-
-    def __init__(self, leaves: Sequence[bytes]) -> None:
-        self.leaves = leaves
-        self._levels = [leaves]
-        while len(level := self._levels[-1]) > 1:
-            above = [sha256(b"\1" + level[i] + level[i + 1]).digest() for i in range(0, len(level) - 1, 2)]
-            if len(level) % 2:
-                above.append(level[-1])
-            self._levels.append(above)
-
-    @property
-    def root(self) -> bytes:
-        """32 bytes that stand for all leaves in their order."""
-        return self._levels[-1][0]
-
-    def path(self, index: int) -> bytes:
-        """The siblings from a leaf up to the root, 32 bytes each."""
-        siblings = []
-        for level in self._levels[:-1]:
-            sibling = index ^ 1
-            if sibling < len(level):
-                siblings.append(level[sibling])
-            index //= 2
-        return b"".join(siblings)
-
-
-def root_from(leaf: bytes, index: int, size: int, path: bytes) -> bytes:
-    """The root that a path leads to. Raises BadReceipt when the path does not fit a tree of `size` leaves."""
-    if not 0 <= index < size or len(path) % 32:
-        raise BadReceipt("path")
-    siblings = [path[i : i + 32] for i in range(0, len(path), 32)]
-    last, node = size - 1, leaf
-    while last:
-        if index ^ 1 <= last:
-            if not siblings:
-                raise BadReceipt("path")
-            sibling = siblings.pop(0)
-            node = sha256(b"\1" + (sibling + node if index % 2 else node + sibling)).digest()
-        index, last = index // 2, last // 2
-    if siblings:
-        raise BadReceipt("path")
-    return node
-
-
 class Notary:
     """Signs roots with the installation's key."""
 
@@ -150,7 +99,7 @@ def check(text: str, public_key: bytes) -> ReceiptReport:
     try:
         root = root_from(leaf_of(receipt.attempt, receipt.received_us, receipt.digest), receipt.index, receipt.size, receipt.path)
         Ed25519PublicKey.from_public_bytes(public_key).verify(receipt.signature, CONTEXT + root)
-    except (BadReceipt, InvalidSignature):
+    except (BadPath, InvalidSignature):
         valid = False
     return ReceiptReport(
         attempt=receipt.attempt,
