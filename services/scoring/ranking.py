@@ -21,7 +21,8 @@ from services.scoring import domain, handlers
 from services.scoring.domain import Entry, Mark, Row, Tally
 from services.scoring.handlers import Library
 from services.scoring.reviewing import Reviewer
-from services.scoring.store import PAGE, Head, Standings, View, read_state, read_views
+from services.scoring.settling import Settler
+from services.scoring.store import PAGE, Head, Standings, View, marks_of, read_state, read_views
 from services.scoring.worker import TOPICS
 
 GRACE = timedelta(seconds=5)
@@ -43,6 +44,7 @@ class Ranker:
         self._standings, self._reviewer = Standings(runtime.store), Reviewer(runtime, library)
         self._targets: dict[tuple[str, int], dict[tuple[str, int], int]] = {}
         self._ranked: dict[str, tuple[bytes, int]] = {}
+        self._settler = Settler(runtime, library)
         self._provisional: dict[str, bytes] = {}
         self._due: dict[str, float] = {}
 
@@ -58,6 +60,7 @@ class Ranker:
 
     async def turn(self) -> None:
         """Looks at every round once."""
+        await self._settler.turn()
         now = self._runtime.clock.now()
         plans = [plan for contest in self._book.contests for plan in self._book.rounds(contest) if now >= plan.opens]
         if not plans:
@@ -66,11 +69,11 @@ class Ranker:
         told = not await self._reviewer.tell_rulings() and await self._judged("rulings", views)
         for plan in plans:
             if now >= plan.closes + GRACE:
-                marks = _marks(plan.id, views)
+                marks = marks_of(plan.id, views)
                 if told and await self._complete(plan, views) and await self._reviewer.cleared(plan, marks):
                     await self._rank(plan, marks)
             elif plan.prediction is None and self._runtime.clock.monotonic() >= self._due.get(plan.id, 0):
-                await self._rank_for_now(plan, _marks(plan.id, views))
+                await self._rank_for_now(plan, marks_of(plan.id, views))
 
     async def _judged(self, topic: str, views: Mapping[int, View]) -> bool:
         """Whether the owners have taken in all that the topic holds now."""
@@ -87,7 +90,7 @@ class Ranker:
         reached = all(p in views and views[p].offsets.get(topic, 0) >= end for (topic, p), end in ends.items())
         keyed = self._library.standing_key(plan.id)
         by = closes, keyed.version if keyed else 0
-        return reached and all((mark.closes, mark.key) == by for mark in _marks(plan.id, views).values())
+        return reached and all((mark.closes, mark.key) == by for mark in marks_of(plan.id, views).values())
 
     async def _rank(self, plan: RoundPlan, marks: Mapping[int, Mark]) -> None:
         basis, closes = _encoded(marks), us_of(plan.closes)
@@ -128,8 +131,7 @@ class Ranker:
         )
 
     async def _tell(self, plan: RoundPlan, head: Head, rows: Sequence[Row]) -> None:
-        pages = range(0, len(rows), PAGE)
-        for start in pages:
+        for start in range(0, len(rows), PAGE):
             page = handlers.published(plan.id, rows[start : start + PAGE])
             number = start // PAGE
             await self._publish(
@@ -144,7 +146,7 @@ class Ranker:
                 attempts=head.attempts,
                 valid=head.valid,
                 perfect=head.perfect,
-                pages=len(pages),
+                pages=head.pages,
                 checksum=head.checksum,
                 revision=head.revision,
             )
@@ -193,10 +195,6 @@ def by_unit(rows: Sequence[Row], units: Mapping[str, Unit]) -> dict[str, list[Ro
             scopes.setdefault(code, []).append(row)
             code = units[code].parent if code in units else None
     return scopes
-
-
-def _marks(round: str, views: Mapping[int, View]) -> dict[int, Mark]:
-    return {p: view.rounds[round] for p, view in sorted(views.items()) if round in view.rounds}
 
 
 def _encoded(marks: Mapping[int, Mark]) -> bytes:

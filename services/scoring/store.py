@@ -130,6 +130,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     def tally(self) -> Tally:
         return Tally(self.attempts, self.valid, self.perfect)
 
+    @property
+    def pages(self) -> int:
+        """How many pages the standings have."""
+        return -(-self.people // PAGE)
+
 
 class Standings:
     """Pages of rows, whole and by unit, and each person's rank. They are named by the checksum of all rows: what is written twice
@@ -244,3 +249,8 @@ async def read_views(database: Database) -> dict[int, View]:
     """The views that there are, by partition. Raises StoreDown."""
     with store_errors():
         return {d["_id"]: View(d["offsets"], _marks.decode(d["body"])) async for d in views(database).find({})}
+
+
+def marks_of(round: str, views: Mapping[int, View]) -> dict[int, Mark]:
+    """The marks of a round, by partition."""
+    return {p: view.rounds[round] for p, view in sorted(views.items()) if round in view.rounds}

@@ -1,0 +1,165 @@
+"""Settles rounds: commits to a draw before they close, makes the outcome and its file when asked, tells what was published.
+
+The owner of partition 0 does it; each step may be done twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+
+import structlog
+
+from services.events import RoundFinalised, RoundPlan
+from services.kit.clock import us_of
+from services.kit.runtime import Runtime
+from services.scoring import publication
+from services.scoring.casebook import Casebook
+from services.scoring.domain import Judged, Row
+from services.scoring.handlers import Library
+from services.scoring.prizes import UnitFigure
+from services.scoring.publication import Final, Notary
+from services.scoring.settlement import Committed, Outcome, Settlement, Settlements
+from services.scoring.store import Head, Standings, marks_of, read_states, read_views
+
+log = structlog.get_logger(__name__)
+
+DISQUALIFIED = "disqualified"
+"""The reason that the file gives: the words of a person may name somebody."""
+
+
+class Settler:
+    """Looks anew at every turn."""
+
+    def __init__(self, runtime: Runtime, library: Library) -> None:
+        self._runtime, self._library = runtime, library
+        self._standings, self._casebook = Standings(runtime.store), Casebook(runtime.store)
+        self._settlements = Settlements(runtime.store)
+        self._notary = Notary(runtime.secrets.get("receipt.key"))
+        self._committed: set[str] = set()
+
+    async def turn(self) -> None:
+        """Commits, settles, tells. Raises StoreDown or BusDown."""
+        await self._commit()
+        for settlement in await self._settlements.asked():
+            await self._settle(settlement)
+        for settlement in await self._settlements.untold():
+            await self._tell(settlement)
+
+    async def _commit(self) -> None:
+        book = self._library.book
+        for plan in (plan for contest in book.contests for plan in book.rounds(contest)):
+            if plan.id not in self._committed:
+                await self._settlements.commit(plan.id, self._runtime.clock.now())
+                self._committed.add(plan.id)
+
+    async def _settle(self, settlement: Settlement) -> None:
+        plan, head = self._library.plan(settlement.round), await self._standings.head(settlement.round)
+        committed = await self._settlements.committed(plan.id)
+        if head is None or head.checksum != settlement.checksum or head.closes != us_of(plan.closes):
+            await self._settlements.give_up(plan.id, "Xếp hạng vừa thay đổi. Hãy xem lại rồi chốt lần nữa.")
+            return
+        judged = await self._judged(plan.id)
+        if committed is None or judged is None:
+            return  # not yet; the next turn looks again
+        final = await self._final(plan, settlement, head, committed, judged)
+        outcome, content = await asyncio.to_thread(self._make, final, head)
+        await self._settlements.keep_file(plan.id, outcome.digest, content)
+        if await self._settlements.settle(plan.id, outcome):
+            log.info("round.settled", round=plan.id, awards=len(outcome.awards), bytes=len(content))
+
+    def _make(self, final: Final, head: Head) -> tuple[Outcome, bytes]:
+        concluded = publication.conclude(final)
+        out = io.BytesIO()
+        digest = publication.write(out, final, concluded, self._notary)
+        held = {publication.person_of(final.salt, row.participant): row.unit for row in final.rows[: len(concluded.awards) + 1]}
+        outcome = Outcome(
+            awards=tuple(concluded.awards),
+            draws=publication.draws(final, concluded.minutes),
+            names=concluded.names,
+            units={winner: held[winner] for winner in concluded.names if winner in held},
+            digest=digest,
+            checksum=head.checksum,
+            perfect=final.perfect,
+            finalised_at=final.finalised_at,
+        )
+        return outcome, out.getvalue()
+
+    async def _final(
+        self, plan: RoundPlan, settlement: Settlement, head: Head, committed: Committed, judged: list[Judged]
+    ) -> Final:
+        contest = self._library.book.contests[plan.contest]
+        keyed = self._library.standing_key(plan.id)
+        rows = await self._rows(plan.id, head)
+        ruled = await self._casebook.ruled(plan.id)
+        return Final(
+            plan=plan,
+            title=contest.title,
+            owner=contest.owner,
+            timezone=contest.timezone,
+            judged=judged,
+            rows=rows,
+            perfect=head.perfect,
+            key_version=keyed.version if keyed else 0,
+            finalised_at=self._runtime.clock.now(),
+            salt=committed.salt,
+            revision=head.revision,
+            reasons={ruling.attempt: DISQUALIFIED for ruling in ruled if ruling.disqualified},
+            prizes=settlement.prizes,
+            unit_prizes=settlement.unit_prizes,
+            units=self._figures(plan, rows),
+            drawing=committed.drawing,
+            committed_at=committed.committed_at,
+        )
+
+    def _figures(self, plan: RoundPlan, rows: list[Row]) -> tuple[UnitFigure, ...]:
+        """The people of every unit, with all below it, each person once. Headcounts are reporting's: unknown here."""
+        units = self._library.book.units(plan.contest)
+        people = dict.fromkeys(units, 0)
+        for row in rows:
+            code: str | None = row.unit
+            while code in units:
+                people[code] += 1
+                code = units[code].parent
+        above = {unit.parent for unit in units.values()}
+        return tuple(
+            UnitFigure(code=code, name=units[code].name, people=count, headcount=None)
+            for code, count in people.items()
+            if code not in above
+        )
+
+    async def _judged(self, round: str) -> list[Judged] | None:
+        marks = marks_of(round, await read_views(self._runtime.store))
+        states = await read_states(self._runtime.store, round, marks)
+        return None if states is None else [judged for state in states.values() for judged, _ in state.judged(round)]
+
+    async def _rows(self, round: str, head: Head) -> list[Row]:
+        rows: list[Row] = []
+        number, more = 0, True
+        while more:
+            found = await self._standings.page(round, head.checksum, "", number)
+            if found is None:
+                break
+            rows += found[0]
+            number, more = number + 1, found[1]
+        return rows
+
+    async def _tell(self, settlement: Settlement) -> None:
+        head, plan = await self._standings.head(settlement.round), self._library.plan(settlement.round)
+        if head is None or settlement.outcome is None:
+            return
+        event = RoundFinalised(
+            time=settlement.outcome.finalised_at,
+            round=plan.id,
+            contest=plan.contest,
+            people=head.people,
+            attempts=head.attempts,
+            valid=head.valid,
+            perfect=head.perfect,
+            pages=head.pages,
+            checksum=head.checksum,
+            revision=head.revision,
+        )
+        await self._runtime.bus.publish([self._runtime.outgoing(event)])
+        await self._settlements.told(plan.id)
+        log.info("round.finalised", round=plan.id)
