@@ -20,7 +20,7 @@ from services.kit.problems import Problem
 from services.kit.runtime import Runtime
 from services.kit.store import insert_facts, store_errors
 from services.quiz.contest_files import ContestFiles, read_contest, shift
-from services.quiz.domain import Paper, draw
+from services.quiz.domain import Paper, PaperQuestion, draw, picture_path
 from services.quiz.shelf import ShelvedPaper
 
 KEY_VERSION = 1
@@ -82,8 +82,15 @@ async def _publish_papers(runtime: Runtime, files: ContestFiles, plan: RoundPlan
 
 
 def _shelved(paper: Paper) -> ShelvedPaper:
-    shown = [{"text": q.text, "options": q.options, "several": q.several} for q in paper.questions]
+    shown = [_shown(question) for question in paper.questions]
     return ShelvedPaper(questions=msgspec.Raw(msgspec.json.encode(shown)), shape=paper.shape)
+
+
+def _shown(question: PaperQuestion) -> dict[str, Any]:
+    shown = {"text": question.text, "options": question.options, "several": question.several}
+    if question.picture:
+        shown |= {"picture": picture_path(question.picture), "picture_alt": question.picture_alt}
+    return shown
 
 
 async def _visible(runtime: Runtime) -> set[str]:
