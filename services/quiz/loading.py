@@ -19,6 +19,7 @@ from services.kit.cloudevents import type_of
 from services.kit.problems import Problem
 from services.kit.runtime import Runtime
 from services.kit.store import insert_facts, store_errors
+from services.quiz.bank.store import Bank
 from services.quiz.contest_files import ContestFiles, read_contest, shift
 from services.quiz.domain import Paper, PaperQuestion, draw, picture_path
 from services.quiz.shelf import ShelvedPaper
@@ -37,6 +38,7 @@ async def load(runtime: Runtime, directory: Path, *, shifted: bool = False) -> s
         files = shift(files, runtime.clock.now())
     published = files.published(runtime.clock.now())
     document = await _claim(runtime, files, published, digest)
+    await Bank(runtime.store, runtime.clock).add(published.contest, files.questions, "contest load", f"files-{digest}")
     published = msgspec.json.decode(document["published"], type=ContestPublished)
     for plan in published.rounds:
         await _publish_papers(runtime, files, plan, document["seed"])

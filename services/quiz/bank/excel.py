@@ -14,7 +14,6 @@ from services.quiz.bank.tables import Line, read_table
 from services.quiz.bank.text import clean
 from services.quiz.bank.xlsx import Marks, read_marks
 
-_FILLED_DOWN = ("topic", "difficulty", "source")
 Cell = str | float | bool | dt.date | dt.time | dt.timedelta | None
 
 
@@ -64,7 +63,7 @@ def _read(book: calamine.CalamineWorkbook, name: str, marks: Marks, sheet: Sheet
 
 def _covered(table: calamine.CalamineSheet, rows: int) -> dict[tuple[int, int], tuple[int, int]]:
     """Which cells a merged cell covers, and its first one (row, column, from 0). Merging across columns is for titles."""
-    covered = {}
+    covered: dict[tuple[int, int], tuple[int, int]] = {}
     for (top, left), (bottom, right) in table.merged_cell_ranges or ():
         if left == right:
             covered |= {(row, left): (top, left) for row in range(top + 1, min(bottom + 1, rows))}

@@ -76,9 +76,9 @@ def _read(number: int, block: str, topic: str) -> Row:
     inside, closed, after = rest.partition("}")
     cells = {"topic": topic, "text": _plain(before, html), "answer": ""}
     if not opened:
-        row.fault("answer", "Không thấy các phương án trong dấu { }.")
+        row.fault("answer", "Không thấy các phương án trong ngoặc nhọn.")
     elif not closed:
-        row.fault("answer", "Thiếu dấu } sau các phương án.")
+        row.fault("answer", "Thiếu dấu đóng ngoặc nhọn sau các phương án.")
     elif "{" in after or "{" in inside:
         row.fault("answer", "Nhiều chỗ trống trong một câu: dạng này chưa dùng được.")
     else:
@@ -143,4 +143,4 @@ def _other_kind(inside: str, parts: list[str]) -> str:
         if any("->" in part for part in parts):
             return "Câu ghép cặp: dạng này chưa dùng được."
         return "Câu trả lời ngắn: dạng này chưa dùng được."
-    return "Không đọc được các phương án trong dấu { }." if parts[0].strip() else ""
+    return "Không đọc được các phương án trong ngoặc nhọn." if parts[0].strip() else ""

@@ -1,4 +1,4 @@
-"""What makes a question, whatever file it comes from: its cells by column (`text`, `a` … `h`, `answer`, …) become a `Question`."""
+"""What makes a question, from whatever file: its cells by column (`text`, `a` … `h`, `answer`, …) become a `Question`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from anyascii import anyascii
 
-from services.quiz.bank.sheet import Row
 from services.quiz.bank.sheet import Note as Note
+from services.quiz.bank.sheet import Row
 from services.quiz.bank.text import old_font
 from services.quiz.domain import LETTERS, Question
 
@@ -31,7 +31,7 @@ def fold(text: str) -> str:
 
 
 def question_of(cells: Mapping[str, str], row: Row) -> Question:
-    """The question that cleaned cells hold. What is wrong with them is noted on the row; then the question is for showing only."""
+    """The question that cleaned cells hold. What is wrong is noted on the row; then the question is for showing only."""
     for column in ("text", "answer"):
         if not cells.get(column):
             row.fault(column, "Để trống.")

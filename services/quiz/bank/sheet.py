@@ -17,7 +17,7 @@ MOST_ROWS = 20_000
 
 
 class Remark(msgspec.Struct, frozen=True):
-    """A sentence of the catalogue with what its braces stand for; `column` is the column's name here, "" where it is no column's."""
+    """A sentence of the catalogue with what its braces stand for; `column` is that of the table, or ""."""
 
     message: str
     column: str = ""

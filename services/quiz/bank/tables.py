@@ -145,7 +145,7 @@ def _row(line: Line, columns: Mapping[int, str], name: str) -> Row:
 def _letters(answer: str) -> str:
     """The answer in letters: "1" and "1.0" mean A, "2, 3" means BC; "A và C", "A/C", "(A)" are taken as they are meant."""
     text = re.sub(r"\.0\b", "", answer)
-    text = re.sub(r"[\s,;/.()&+-]|\bvà\b|\band\b", "", text, flags=re.IGNORECASE)
+    text = re.sub(r"[\s,;/.()&+-]|\bv\u00e0\b|\band\b", "", text, flags=re.IGNORECASE)
     if text.isascii() and text.isdigit():
         text = "".join(OPTIONS[int(d) - 1] if 1 <= int(d) <= len(OPTIONS) else d for d in text)
     return text.lower()
