@@ -137,7 +137,7 @@ def _check_id(row: Row, question: Question, given: bool, ids: dict[str, int]) ->
 
 def main() -> None:
     """What the process does."""
-    os.nice(10)
+    os.nice(5)
     for limit, most in ((resource.RLIMIT_AS, MOST_MEMORY), (resource.RLIMIT_CPU, MOST_SECONDS)):
         with suppress(ValueError, OSError):  # not every system lets itself be bounded
             resource.setrlimit(limit, (most, most))

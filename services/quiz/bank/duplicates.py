@@ -43,6 +43,7 @@ class Twins:
     def __init__(self, known: Sequence[Question]) -> None:
         self._exact: dict[str, int] = {}
         self._folded: list[str] = []
+        self._pictures: list[str] = []
         self._options: list[frozenset[str]] = []
         self._with_options: dict[frozenset[str], list[int]] = {}
         for question in known:
@@ -55,19 +56,24 @@ class Twins:
             return Likeness(same, exact=True)
         folded, options = fold(question.text), _options(question)
         for place in self._with_options.get(options, ()):
-            if fuzz.ratio(folded, self._folded[place], score_cutoff=SAME_OPTIONS_NEAR):
+            if self._may_repeat(question, place) and fuzz.ratio(folded, self._folded[place], score_cutoff=SAME_OPTIONS_NEAR):
                 return Likeness(place, exact=False)
         hits = process.extract(folded, self._folded, scorer=fuzz.ratio, processor=None, limit=3, score_cutoff=NEAR)
         for _, _, place in hits:
             # A short stem ("Chọn đáp án đúng") over options that are all others is another question.
-            if len(folded) > SHORT or options & self._options[place]:
+            if self._may_repeat(question, place) and (len(folded) > SHORT or options & self._options[place]):
                 return Likeness(place, exact=False)
         return None
+
+    def _may_repeat(self, question: Question, place: int) -> bool:
+        """The same words about another picture are another question."""
+        return not question.picture or self._pictures[place] in ("", question.picture)
 
     def add(self, question: Question) -> None:
         """Makes a question known."""
         self._exact.setdefault(fingerprint(question), len(self._folded))
         self._folded.append(fold(question.text))
+        self._pictures.append(question.picture)
         self._options.append(_options(question))
         self._with_options.setdefault(self._options[-1], []).append(len(self._options) - 1)
 

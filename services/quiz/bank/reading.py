@@ -63,7 +63,7 @@ def _read_text(data: bytes) -> Sheet:
         return read_aiken(data)
     if re.search(r"(?<!\\)\{", text) or "::" in text:
         return read_gift(data)
-    head = next(filter(None, lines), "")
+    head = next(filter(str.strip, text.split("\n")), "")
     if max(map(head.count, ",;\t")) >= 3:
         return read_csv(data)
     raise Unreadable("Không rõ đây là loại tệp nào. Dùng được: Excel, CSV, GIFT, Aiken, Moodle XML, ZIP.")
@@ -81,7 +81,7 @@ def _read_archive(archive: ZipFile) -> Sheet:
         raise Unreadable("Tệp ZIP nằm trong tệp ZIP.")
     sheet = _read(others[0], data)
     for name in pictures:
-        key = name.rpartition("/")[2].lower()
+        key = clean(name).rpartition("/")[2].lower()
         if key in sheet.pictures:
             sheet.fault("Có hai tệp hình cùng tên {name}.", name=key)
         sheet.pictures[key] = extract(archive, name)

@@ -10,8 +10,10 @@ from services.quiz.bank.sheet import Sheet, Unreadable
 
 _INVISIBLE = dict.fromkeys([0x00AD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF], None) | {0x00A0: " ", 0x2028: "\n", 0x2029: "\n"}
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-_MARKS = r"\u00ae\u00b8\u00b5\u00b6\u00b7\u00b9\u00a8\u00bb\u00be\u00bc\u00bd\u00c6\u00a9\u00ca\u00c7\u00c8\u00c9\u00cb"
-_TCVN3 = re.compile(rf"[a-z][{_MARKS}](?:[a-z ]|$)|(?:^| )[{_MARKS}][a-z]{{1,4}} ")
+_TCVN3 = re.compile(
+    r"[^\W\d_][\u00ae\u00b8\u00b5\u00b6\u00b7\u00b9\u00a8\u00bb\u00be\u00bc\u00bd\u00a9][a-z]"
+    r"|(?:^| )[\u00ae\u00b8\u00a8\u00b9][^\W\d_]"
+)
 """What TCVN3's bytes look like as Unicode: these signs within words ("Chñ ®Ò", "¸o")."""
 _RAISED = str.maketrans("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻")
 _LOWERED = str.maketrans("0123456789+-", "₀₁₂₃₄₅₆₇₈₉₊₋")
