@@ -119,6 +119,28 @@ def test_accents_in_either_form_are_the_same_question() -> None:
     assert one.wanted == other.wanted
 
 
+def test_labels_in_front_of_options_go_and_formats_of_single_options_too() -> None:
+    """As files of Vietnamese teachers have them."""
+    options = "\t~[moodle]A. Bạch Long Vĩ.#<p>Sai.</p>\n\t=[moodle]B. Cát Bà.\n\t~[html]<p>C. Cô Tô</p>\n\t####<p>g</p>\n"
+    text = f"::1::[html]<p>Đảo nào?</p>{{\n{options}}}"
+    (row,) = read("x.gift", text.encode()).rows
+    assert brief(row) == ("Đảo nào?", ("Bạch Long Vĩ.", "Cát Bà.", "Cô Tô"), {1})
+    assert (row.faults, len(row.warnings)) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("option", "noticed"),
+    [
+        ("Tất cả các phương án trên", True), ("Cả ba đáp án trên đều đúng", True), ("Cả A và B", True),
+        ("A, B và C đều đúng", True),
+        ("Cả nước", False), ("Tất cả các xã", False), ("a", False), ("Hải Phòng và Hà Nội", False),
+    ],
+)  # fmt: skip
+def test_options_that_speak_of_the_others_are_named(option: str, noticed: bool) -> None:
+    (row,) = read("x.csv", f"câu hỏi;a;b;c;đáp án\nGì?;một;hai;{option};c\n".encode()).rows
+    assert ([w.column for w in row.warnings], row.faults) == (["c"] if noticed else [], [])
+
+
 # ---- Excel's habits
 
 

@@ -93,7 +93,10 @@ def _read(number: int, block: str, topic: str) -> Row:
 
 
 def _plain(hidden: str, html: bool) -> str:
-    """The text that a part of a block stands for."""
+    """The text that a part of a block stands for; it may name a format of its own."""
+    format = _FORMAT.match(hidden)
+    if format:
+        html, hidden = format[1].lower() == "html", hidden[format.end() :]
     text = re.sub(_HIDDEN + r"(\d)", lambda found: _PLAIN[int(found[1])].replace("n", "\n"), hidden)
     return strip_html(text)[0] if html else clean(text)
 

@@ -22,6 +22,11 @@ _DIFFICULTY = {
     "medium": "medium", "trung binh": "medium", "vua": "medium", "thong hieu": "medium", "2": "medium",
     "hard": "hard", "kho": "hard", "van dung": "hard", "van dung cao": "hard", "3": "hard",
 }  # fmt: skip
+_OTHERS = re.compile(
+    r"^(?:tat )?ca (?:cac |\d |hai |ba |bon )*(?:phuong an|dap an|y|cau|dap)\b.*\b(?:tren|deu|con lai|neu)\b"
+    r"|^(?:ca )?[a-h](?: [a-h])* (?:va )?[a-h](?: deu (?:dung|sai))?$"
+)
+"""Options that speak of the others by their place ("Tất cả các phương án trên", "Cả A và B"), without diacritics."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
 
@@ -35,7 +40,11 @@ def question_of(cells: Mapping[str, str], row: Row) -> Question:
     for column in ("text", "answer"):
         if not cells.get(column):
             row.fault(column, "Để trống.")
+    cells = _without_labels(cells, row)
     options, letters = options_of(cells, row.fault)
+    for letter, option in zip(letters, options, strict=True):
+        if _OTHERS.search(fold(option)):
+            row.warn(letter, "Phương án này nói đến các phương án khác, mà thứ tự các phương án bị xáo trộn trong đề.")
     right = right_of(cells.get("answer", ""), letters, row.fault)
     _check_lengths(cells, row)
     id = cells.get("id", "")
@@ -53,6 +62,15 @@ def question_of(cells: Mapping[str, str], row: Row) -> Question:
         difficulty=_difficulty(cells.get("difficulty", ""), row),
         picture_alt=cells.get("alt", ""),
     )
+
+
+def _without_labels(cells: Mapping[str, str], row: Row) -> Mapping[str, str]:
+    """The cells without "A.", "B." … in front of the options, where all have them: papers put their own there."""
+    labelled = {x: re.fullmatch(rf"{x}\s*[.):/-]\s*(.+)", cells[x], re.IGNORECASE | re.DOTALL) for x in OPTIONS if cells.get(x)}
+    if len(labelled) < 2 or not all(labelled.values()):
+        return cells
+    row.warn("", "Đã bỏ các chữ A., B.… đứng đầu phương án.")
+    return {**cells, **{x: found[1] for x, found in labelled.items() if found}}
 
 
 def _check_lengths(cells: Mapping[str, str], row: Row) -> None:
