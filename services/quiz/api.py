@@ -122,6 +122,8 @@ class QuestionView(BaseModel):
     text: str
     options: list[str]
     several: bool = Field(default=False, description="Whether several options may be right")
+    picture: str | None = Field(default=None, description="Path of the question's picture (WebP), good for ever")
+    picture_alt: str | None = Field(default=None, description="What the picture shows, in words")
 
 
 class PaperView(BaseModel):

@@ -19,6 +19,9 @@ from services.kit.store import answers, store_errors
 from services.kit.tokens import Bearers
 from services.quiz import pages
 from services.quiz.api import Api
+from services.quiz.bank.drafts import Drafts
+from services.quiz.bank.pages import BankPages, contests_of
+from services.quiz.bank.store import Bank, Media
 from services.quiz.handlers import Attempts, Participants, event_of
 from services.quiz.journal import LOG, Journal
 from services.quiz.receipts import Notary, check
@@ -59,6 +62,9 @@ def face(runtime: Runtime) -> Face:
     router.include_router(
         pages.router(book, units, runtime.clock, runtime.settings, partial(check, public_key=notary.public_key))
     )
+    bank, media = Bank(runtime.store, runtime.clock), Media(runtime.store)
+    drafts = Drafts(runtime.store, bank, media, runtime.clock)
+    router.include_router(BankPages(bank, drafts, media, contests_of(book, runtime.store)).router)
 
     async def start() -> None:
         await followed.start()

@@ -3,31 +3,28 @@ nothing is half-read."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import blake2b
-from itertools import chain, pairwise
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from services.events import Category, ContestPublished, Document, RoundPlan, Unit
+from services.quiz.bank.rules import options_of, right_of
+from services.quiz.bank.tables import csv_lines
 from services.quiz.contest_faults import ContestError, ContestErrors, Faults
 from services.quiz.contest_yaml import CONTEST, Contest, PaperPlan, Round, Settings
-from services.quiz.domain import LETTERS, REST, Question
+from services.quiz.domain import REST, Question
 
 __all__ = ["ContestError", "ContestErrors", "ContestFiles", "read_contest", "shift"]
 
 QUESTIONS, UNITS = "questions.csv", "units.csv"
-OPTIONS = LETTERS.lower()
-
-_END = "\0"
-"""A line behind the last. A quote that was never closed swallows it, and so is found out."""
 
 Window = tuple[datetime, datetime]
 
@@ -113,24 +110,8 @@ def _rows(name: str, text: str | None, needed: tuple[str, ...], faults: Faults) 
     """The rows of a CSV with the line each begins at; columns may be separated by commas or semicolons."""
     if text is None:
         return
-    head = next((line for line in text.splitlines() if line.strip()), "")
-    lines = chain(io.StringIO(text, newline=""), [_END])
-    reader = csv.reader(lines, delimiter=";" if head.count(";") > head.count(",") else ",")
     columns: list[str] = []
-    while True:
-        row = reader.line_num + 1
-        try:
-            cells = [cell.strip() for cell in next(reader)]
-        except csv.Error:
-            faults.add(name, row, None, "Không đọc được dòng này.")
-            continue
-        if cells == [_END]:
-            break
-        if cells and cells[-1].endswith(_END):
-            faults.add(name, row, None, "Dấu ngoặc kép mở ở dòng này không được đóng.")
-            break
-        if not any(cells):
-            continue
+    for row, cells in csv_lines(text, lambda row, message: faults.add(name, row, None, message)):
         if not columns:
             columns = [cell.lower() for cell in cells]
             if not _check_columns(name, row, columns, needed, faults):
@@ -167,40 +148,12 @@ def _read_questions(text: str | None, faults: Faults) -> Iterator[Question]:
         _check_filled(QUESTIONS, row, cells, ("id", "topic", "text", "answer"), faults)
         if cells["id"] and (other := ids.setdefault(cells["id"], row)) != row:
             faults.add(QUESTIONS, row, "id", "Mã {id} đã có ở dòng {line}.", id=cells["id"], line=other)
-        options, letters = _options(row, cells, faults)
-        right = _right(row, cells["answer"], letters, faults)
+        note = partial(faults.add, QUESTIONS, row)
+        options, letters = options_of(cells, note)
+        right = right_of(cells["answer"], letters, note)
         yield Question(cells["id"], cells["topic"], cells["text"], options, right, cells.get("source", ""))
     if text is not None and not ids and not any(fault.file == QUESTIONS for fault in faults.found):
         faults.add(QUESTIONS, None, None, "Không có câu hỏi nào.")
-
-
-def _options(row: int, cells: Mapping[str, str], faults: Faults) -> tuple[tuple[str, ...], str]:
-    """The options that are filled in, and their letters in lower case."""
-    letters = "".join(letter for letter in OPTIONS if cells.get(letter))
-    options = tuple(cells[letter] for letter in letters)
-    gap = next((letter for letter in OPTIONS if letter not in letters), "")
-    if len(options) < 2:
-        faults.add(QUESTIONS, row, gap, "Cần ít nhất hai phương án.")
-    elif not OPTIONS.startswith(letters):
-        faults.add(QUESTIONS, row, gap, "Phương án bị bỏ trống ở giữa.")
-    for place, option in enumerate(options):
-        if option in options[:place]:
-            first = letters[options.index(option)]
-            faults.add(QUESTIONS, row, letters[place], "Phương án này trùng với phương án {letter}.", letter=first)
-    return options, letters
-
-
-def _right(row: int, answer: str, letters: str, faults: Faults) -> frozenset[int]:
-    """The positions of the right options: `b`, `ac` or `a,c`."""
-    named = [letter for letter in answer.lower() if letter not in " ,;"]
-    for letter in dict.fromkeys(named):
-        if letter not in letters:
-            faults.add(QUESTIONS, row, "answer", "Không có phương án {letter}.", letter=letter)
-        if named.count(letter) > 1:
-            faults.add(QUESTIONS, row, "answer", "Đáp án nêu {letter} hai lần.", letter=letter)
-    if len(letters) > 1 and set(named) == set(letters):
-        faults.add(QUESTIONS, row, "answer", "Mọi phương án đều đúng thì không còn gì để chọn.")
-    return frozenset(letters.index(letter) for letter in named if letter in letters)
 
 
 def _read_units(text: str | None, faults: Faults) -> list[Unit]:

@@ -21,7 +21,8 @@ REST = "*"
 
 @dataclass(frozen=True)
 class Question:
-    """A question of the bank. `right` holds the positions of the right options."""
+    """A question of the bank. `right` holds the positions of the right options; `difficulty` is "", easy, medium or hard;
+    `picture` is the digest of its picture, or "", and `picture_alt` what the picture shows, in words."""
 
     id: str
     topic: str
@@ -29,6 +30,9 @@ class Question:
     options: tuple[str, ...]
     right: frozenset[int]
     source: str = ""
+    difficulty: str = ""
+    picture: str = ""
+    picture_alt: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,13 @@ class PaperQuestion:
     text: str
     options: tuple[str, ...]
     several: bool
+    picture: str = ""
+    picture_alt: str = ""
+
+
+def picture_path(digest: str) -> str:
+    """Where a picture of the bank is served, for ever."""
+    return f"/media/{digest}.webp"
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,7 @@ def _show(question: Question, rng: Random) -> tuple[PaperQuestion, str, str, str
     several = len(question.right) > 1
     options = tuple(question.options[option] for option in order)
     mark = LETTERS[len(options) - 1] if several else str(len(options))
-    shown = PaperQuestion(question.id, question.text, options, several)
+    shown = PaperQuestion(question.id, question.text, options, several, question.picture, question.picture_alt)
     return shown, f"({right})" if several else right, mark, f"{question.id}:{''.join(map(str, order))}"
 
 

@@ -19,8 +19,9 @@ from services.kit.cloudevents import type_of
 from services.kit.problems import Problem
 from services.kit.runtime import Runtime
 from services.kit.store import insert_facts, store_errors
+from services.quiz.bank.store import Bank
 from services.quiz.contest_files import ContestFiles, read_contest, shift
-from services.quiz.domain import Paper, draw
+from services.quiz.domain import Paper, PaperQuestion, draw, picture_path
 from services.quiz.shelf import ShelvedPaper
 
 KEY_VERSION = 1
@@ -37,6 +38,7 @@ async def load(runtime: Runtime, directory: Path, *, shifted: bool = False) -> s
         files = shift(files, runtime.clock.now())
     published = files.published(runtime.clock.now())
     document = await _claim(runtime, files, published, digest)
+    await Bank(runtime.store, runtime.clock).add(published.contest, files.questions, "contest load", f"files-{digest}")
     published = msgspec.json.decode(document["published"], type=ContestPublished)
     for plan in published.rounds:
         await _publish_papers(runtime, files, plan, document["seed"])
@@ -86,8 +88,15 @@ async def _publish_papers(runtime: Runtime, files: ContestFiles, plan: RoundPlan
 
 
 def _shelved(paper: Paper) -> ShelvedPaper:
-    shown = [{"text": q.text, "options": q.options, "several": q.several} for q in paper.questions]
+    shown = [_shown(question) for question in paper.questions]
     return ShelvedPaper(questions=msgspec.Raw(msgspec.json.encode(shown)), shape=paper.shape)
+
+
+def _shown(question: PaperQuestion) -> dict[str, Any]:
+    shown = {"text": question.text, "options": question.options, "several": question.several}
+    if question.picture:
+        shown |= {"picture": picture_path(question.picture), "picture_alt": question.picture_alt}
+    return shown
 
 
 async def _visible(runtime: Runtime) -> set[str]:

@@ -33,6 +33,8 @@
       answers: answer.paper.questions.map(function () { return ""; }), prediction: "", at: 0, handed: false
     };
     H.person.keepWork(person, work);
+    // All pictures now: the network may be gone when their question comes.
+    work.questions.forEach(function (question) { if (question.picture) { new Image().src = question.picture; } });
     go();
   }
 
@@ -70,6 +72,14 @@
     keep();
   }
 
+  function picture(question) {
+    var image = el("question-picture"), path = question && question.picture;
+    H.show(image, !!path);
+    if (!path) { image.removeAttribute("src"); return; }
+    image.src = path;
+    image.alt = question.picture_alt || H.say("picture");
+  }
+
   function ask(at, focus) {
     work.at = Math.max(0, Math.min(at, places() - 1));
     var question = work.questions[work.at], last = work.at === places() - 1;
@@ -78,6 +88,7 @@
       ? H.say("place", { n: work.at + 1, total: work.questions.length })
       : H.say("place_prediction");
     H.show(el("question-kind"), !!question && question.several);
+    picture(question);
     H.show(el("prediction-box"), !question);
     el("options").textContent = "";
     if (question) {

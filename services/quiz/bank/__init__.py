@@ -1,0 +1,1 @@
+"""The question bank: reading it from the files that organisers have, checking it, keeping it, showing it."""

@@ -1,0 +1,193 @@
+"""Files that were uploaded and checked, and wait for a person to say yes: kept a day, where every web process finds them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+import structlog
+from bson import Binary
+
+from services.kit.clock import Clock
+from services.kit.store import store_errors
+from services.quiz.bank.check import MOST_SECONDS, Checked, Job
+from services.quiz.bank.sheet import Remark, Row
+from services.quiz.bank.store import Bank, Media
+
+if TYPE_CHECKING:
+    from services.kit.store import Database
+
+KEPT = timedelta(days=1)
+SILENT = timedelta(seconds=60)
+"""A reader that has said nothing for so long is gone."""
+ROWS_TOGETHER = 200
+"""Rows in one document: with the longest texts still below the store's 16 MB."""
+
+State = Literal["reading", "ready", "failed", "imported"]
+_ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "HOME")
+
+log = structlog.get_logger(__name__)
+
+
+class CheckFailed(Exception):
+    """The process that reads a file ended without a verdict: killed by its limits, or by a bug."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An upload. `rows` counts its questions, `wrong` those with faults, `doubtful` those with warnings alone, `known` those that
+    the bank has and that are passed over."""
+
+    id: str
+    contest: str
+    name: str
+    state: State
+    done: int
+    of: int
+    rows: int = 0
+    wrong: int = 0
+    doubtful: int = 0
+    known: int = 0
+    counts: str = "line"
+    faults: tuple[Remark, ...] = ()
+    warnings: tuple[Remark, ...] = ()
+
+    @property
+    def wanted(self) -> int:
+        """How many questions it would add."""
+        return self.rows - self.known
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing stands against it."""
+        return self.state == "ready" and not self.faults and not self.wrong
+
+
+class Drafts:
+    """Takes uploads, has them checked one after the other, and keeps what came of it. All calls raise StoreDown."""
+
+    def __init__(self, database: Database, bank: Bank, media: Media, clock: Clock) -> None:
+        self._drafts, self._rows = database["bank_drafts"], database["bank_draft_rows"]
+        self._bank, self._media, self._clock = bank, media, clock
+        self._turn = asyncio.Semaphore(1)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def begin(self, contest: str, job: Job) -> str:
+        """Starts the check of a file; returns the draft's id."""
+        id, now = uuid.uuid4().hex, self._clock.now()
+        draft = {"_id": id, "contest": contest, "name": job.name, "state": "reading", "done": 0, "of": 0, "at": now, "seen": now}
+        with store_errors():
+            for collection in (self._drafts, self._rows):
+                await collection.delete_many({"at": {"$lt": now - KEPT}})
+            await self._drafts.insert_one(draft)
+        task = asyncio.create_task(self._check(id, contest, job))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return id
+
+    async def get(self, id: str) -> Draft | None:
+        """A draft, or None."""
+        with store_errors():
+            found = await self._drafts.find_one({"_id": id})
+        if found is None:
+            return None
+        state = found["state"]
+        if state == "reading" and found["seen"] < self._clock.now() - SILENT:
+            state = "failed"
+        summary = msgspec.json.decode(found["summary"]) if "summary" in found else {}
+        return msgspec.convert({**found, **summary, "id": id, "state": state}, Draft)
+
+    async def rows(self, id: str) -> list[Row]:
+        """Every row of a draft that was read, with its verdict."""
+        with store_errors():
+            found = [d async for d in self._rows.find({"draft": id})]
+        return [row for d in sorted(found, key=lambda d: d["n"]) for row in msgspec.msgpack.decode(d["body"], type=list[Row])]
+
+    async def imported(self, id: str) -> None:
+        """Notes that the questions of a draft are in the bank."""
+        await self._note(id, state="imported")
+
+    async def _note(self, id: str, **values: Any) -> None:
+        with store_errors():
+            await self._drafts.update_one({"_id": id}, {"$set": {**values, "seen": self._clock.now()}})
+
+    async def _check(self, id: str, contest: str, job: Job) -> None:
+        try:
+            async with self._turn:
+                job.known = [entry.question for entry in await self._bank.entries(contest)]
+                checked = await run(job, lambda done, of: self._note(id, done=done, of=of))
+            await self._media.add(checked.pictures)
+            await self._keep(id, checked)
+        except Exception as error:  # the page that waits must learn of it, whatever it was
+            log.warning("bank.check_failed", draft=id, error=repr(error))
+            await self._note(id, state="failed")
+
+    async def _keep(self, id: str, checked: Checked) -> None:
+        rows, now = checked.rows, self._clock.now()
+        await self._rows.create_index("draft")
+        for n, start in enumerate(range(0, len(rows), ROWS_TOGETHER)):
+            body = Binary(msgspec.msgpack.encode(rows[start : start + ROWS_TOGETHER]))
+            await self._rows.insert_one({"_id": f"{id}/{n}", "draft": id, "n": n, "at": now, "body": body})
+        summary = {
+            "rows": len(rows),
+            "wrong": sum(bool(row.faults) for row in rows),
+            "doubtful": sum(bool(row.warnings) and not row.faults for row in rows),
+            "known": sum(row.known for row in rows),
+            "counts": checked.counts,
+            "faults": checked.faults,
+            "warnings": checked.warnings,
+        }
+        await self._note(id, state="ready", summary=Binary(msgspec.json.encode(summary)))
+
+
+async def run(job: Job, tell: Callable[[int, int], Awaitable[None]]) -> Checked:
+    """Has a file checked by a process of its own, which may die of it. Raises CheckFailed."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.quiz.bank.check",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+    )  # fmt: skip
+    assert process.stdin
+    assert process.stdout
+    assert process.stderr
+    writer, said = process.stdin, b""
+
+    async def feed() -> None:
+        with suppress(BrokenPipeError, ConnectionResetError):
+            writer.write(msgspec.msgpack.encode(job))
+            await writer.drain()
+            writer.close()
+
+    async def follow(errors: asyncio.StreamReader) -> None:
+        nonlocal said
+        last = 0.0
+        async for line in errors:
+            words = line.split()
+            if len(words) == 2 and all(word.isdigit() for word in words):
+                if time.monotonic() - last > 0.4:
+                    last = time.monotonic()
+                    await tell(int(words[0]), int(words[1]))
+            else:
+                said = line
+
+    try:
+        async with asyncio.timeout(2 * MOST_SECONDS):
+            _, body, _ = await asyncio.gather(feed(), process.stdout.read(), follow(process.stderr))
+            status = await process.wait()
+    except TimeoutError as error:
+        raise CheckFailed("took too long") from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+    if status:
+        raise CheckFailed(f"ended with {status}: {said[:200]!r}")
+    return msgspec.msgpack.decode(body, type=Checked)

@@ -1,0 +1,68 @@
+"""The Excel file that organisers fill in: headings, lists to choose from, hints, one example. Nothing in it is hidden."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import xlsxwriter
+
+ROWS = 5000
+"""Rows that the lists to choose from reach down to."""
+
+NAMES = {
+    "id": "Mã",
+    "topic": "Chủ đề",
+    "difficulty": "Độ khó",
+    "text": "Câu hỏi",
+    **{letter.lower(): letter for letter in "ABCDEFGH"},
+    "answer": "Đáp án",
+    "source": "Nguồn",
+    "picture": "Hình",
+    "alt": "Mô tả hình",
+}
+"""What columns are called in front of people."""
+
+DIFFICULTY = {"easy": "dễ", "medium": "trung bình", "hard": "khó"}
+COLUMNS = ("topic", "difficulty", "text", "a", "b", "c", "d", "e", "f", "answer", "source", "picture", "alt")
+_WIDTHS = {"topic": 22, "difficulty": 12, "text": 60, "answer": 10, "source": 30, "picture": 16, "alt": 30}
+_HINTS = {
+    "topic": "Như trong cơ cấu đề thi, ví dụ: Tiểu sử.",
+    "answer": "Một chữ (C) hoặc nhiều chữ (AC) nếu có nhiều đáp án đúng.",
+    "picture": "Tên tệp hình, ví dụ ben-nha-rong.jpg. Nén tệp này và các hình thành một tệp ZIP.",
+    "alt": "Hình vẽ gì, cho người không nhìn thấy hình.",
+}
+_EXAMPLE = {
+    "topic": "Tiểu sử",
+    "difficulty": "dễ",
+    "text": "Chủ tịch Hồ Chí Minh sinh ngày tháng năm nào?",
+    "a": "19/5/1890",
+    "b": "19/5/1891",
+    "c": "2/9/1890",
+    "d": "15/5/1892",
+    "answer": "A",
+    "source": "Tiểu sử Chủ tịch Hồ Chí Minh",
+}
+
+
+def template(say: Callable[[str], str]) -> bytes:
+    """The file, in the language that `say` translates to. All cells are text, so that Excel makes no dates of them."""
+    body = io.BytesIO()
+    book = xlsxwriter.Workbook(body, {"in_memory": True})
+    sheet = book.add_worksheet(say("Câu hỏi"))
+    head = book.add_format({"bold": True, "bg_color": "#A3161C", "font_color": "#FFFFFF", "border": 1, "text_wrap": True})
+    text = book.add_format({"num_format": "@", "text_wrap": True, "valign": "top"})
+    for place, column in enumerate(COLUMNS):
+        sheet.set_column(place, place, _WIDTHS.get(column, 18), text)
+        sheet.write_string(0, place, say(NAMES[column]), head)
+        if column in _EXAMPLE:
+            example = say(_EXAMPLE[column]) if column == "difficulty" else _EXAMPLE[column]
+            sheet.write_string(1, place, example, text)
+        if column in _HINTS:
+            hint = {"validate": "any", "input_title": say(NAMES[column]), "input_message": say(_HINTS[column])}
+            sheet.data_validation(1, place, ROWS, place, hint)
+    place = COLUMNS.index("difficulty")
+    sheet.data_validation(1, place, ROWS, place, {"validate": "list", "source": [say(word) for word in DIFFICULTY.values()]})
+    sheet.freeze_panes(1, 0)
+    book.close()
+    return body.getvalue()
