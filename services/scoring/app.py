@@ -19,7 +19,10 @@ from services.scoring.casebook import Casebook
 from services.scoring.handlers import Library
 from services.scoring.jury import Jury
 from services.scoring.pages import Pages
+from services.scoring.public_pages import PublicPages
 from services.scoring.ranking import Ranker
+from services.scoring.settle_pages import SettlePages
+from services.scoring.settlement import Settlements
 from services.scoring.store import Standings, Verdicts
 from services.scoring.worker import TOPICS, ScoringWorker
 
@@ -30,10 +33,15 @@ def face(runtime: Runtime) -> Face:
     contests = Followed(runtime.bus, "contests", partial(_read_contest, book), copy=runtime.copy_of("contests"))
     verdicts, standings, casebook = Verdicts(runtime.store), Standings(runtime.store), Casebook(runtime.store)
     api = Api(book, verdicts, standings, Bearers(runtime.secrets), runtime.clock)
+    settlements, key = Settlements(runtime.store), runtime.secrets.get("certificate.key")
     pages = Pages(book, casebook, verdicts, standings, Jury(runtime, book), runtime.clock)
+    settling = SettlePages(book, casebook, standings, settlements, runtime.settings, key, runtime.clock)
+    public = PublicPages(book, standings, settlements, key)
     router = APIRouter()
     router.include_router(api.router)
     router.include_router(pages.router)
+    router.include_router(settling.router)
+    router.include_router(public.router)
     return Face(
         name="scoring",
         router=router,

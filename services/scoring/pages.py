@@ -14,7 +14,7 @@ from services.events.contests import RoundState
 from services.kit.clock import Clock, us_of
 from services.kit.problems import Problem
 from services.kit.web import render
-from services.kit.web.console import Organiser, OrganiserForm, audited
+from services.kit.web.console import Organiser, OrganiserForm, account_in, audited
 from services.scoring.anomalies import KINDS, Kind
 from services.scoring.casebook import Casebook, CaseState, Review
 from services.scoring.domain import Judged
@@ -124,7 +124,7 @@ class Pages:
 
     async def decide(self, request: Request, form: OrganiserForm, round: str) -> Response:
         """A case cleared or its attempts disqualified, or all cases of a kind cleared."""
-        action, reason, by = _text(form, "action"), _text(form, "reason"), _by(request)
+        action, reason, by = _text(form, "action"), _text(form, "reason"), account_in(request).id
         if action == "clear_all":
             kind = _text(form, "kind")
             count = await self._jury.clear_all(round, kind, reason, by)
@@ -142,7 +142,7 @@ class Pages:
         attempt, reason, disqualified = _text(form, "attempt"), _text(form, "reason"), _text(form, "action") == "disqualify"
         if attempt.partition(":")[2].rpartition(":")[0] != round:
             raise Problem(404, "attempt", "Không có lượt thi này.", field="attempt")
-        await self._jury.rule(attempt, disqualified, reason, _by(request))
+        await self._jury.rule(attempt, disqualified, reason, account_in(request).id)
         await audited(request, "attempt.disqualified" if disqualified else "attempt.reinstated", attempt, reason=reason)
         return RedirectResponse(f"/console/rounds/{round}", 303)
 
@@ -177,8 +177,3 @@ def elapsed(judged: Judged) -> str:
 
 def _text(form: FormData, name: str) -> str:
     return str(form.get(name, "")).strip()
-
-
-def _by(request: Request) -> str:
-    """Who decides, as events and logs may know it."""
-    return "organiser"
