@@ -14,6 +14,7 @@ from services.kit.problems import Problem
 from services.kit.tokens import OWNER, Bearers
 from services.kit.web import problems
 from services.scoring.domain import Judged, Row
+from services.scoring.settlement import Settlements
 from services.scoring.store import Head, Standings, Verdicts
 
 _CURSOR = re.compile(r"([0-9a-f]{64})-([0-9]{1,6})")
@@ -33,7 +34,7 @@ class ResultView(BaseModel):
         None, description="From the start to the receipt, in milliseconds; null while pending", examples=[688556]
     )
     rank: int | None = Field(
-        None, description="In the whole round: once it is ranked, and if this is the person's attempt that counts"
+        None, description="In the whole round: once it is final, and if this is the person's attempt that counts"
     )
 
 
@@ -51,7 +52,7 @@ class StandingsView(BaseModel):
     """A page of standings, best first."""
 
     state: Literal["hidden", "provisional", "final"] = Field(
-        description="`hidden`: not public before the round is ranked; `provisional`: the top of a round that is not ranked yet"
+        description="`hidden`: not public yet; `provisional`: not published for good; `final`: they do not change any more"
     )
     rows: list[StandingView]
     next: str | None = Field(description="The cursor of the next page; null on the last one")
@@ -60,8 +61,16 @@ class StandingsView(BaseModel):
 class Api:
     """The calls, above what the worker has written."""
 
-    def __init__(self, book: ContestBook, verdicts: Verdicts, standings: Standings, bearers: Bearers, clock: Clock) -> None:
-        self._book, self._verdicts, self._standings = book, verdicts, standings
+    def __init__(
+        self,
+        book: ContestBook,
+        verdicts: Verdicts,
+        standings: Standings,
+        settlements: Settlements,
+        bearers: Bearers,
+        clock: Clock,
+    ) -> None:
+        self._book, self._verdicts, self._standings, self._settlements = book, verdicts, standings, settlements
         self._bearers, self._clock = bearers, clock
         self.router = APIRouter(prefix="/api/v1", tags=["scoring"])
         get = self.router.get
@@ -123,7 +132,8 @@ class Api:
             raise _bad_cursor()
         rows, more = found or ([], False)
         next = f"{checksum or head.checksum}-{page + 1}" if more else None
-        return StandingsView(state="final", rows=list(map(_shown, rows)), next=next)
+        state: Literal["provisional", "final"] = "final" if await self._is_final(plan) else "provisional"
+        return StandingsView(state=state, rows=list(map(_shown, rows)), next=next)
 
     def _scope(self, plan: RoundPlan, unit: str) -> str:
         """Under which name the rows of a unit are kept: one that holds everybody has none of its own."""
@@ -154,7 +164,12 @@ class Api:
             above = units[above].parent if above in units else None
         return above == unit
 
+    async def _is_final(self, plan: RoundPlan) -> bool:
+        return (await self._settlements.get(plan.id)).phase == "published"
+
     async def _rank(self, plan: RoundPlan, judged: Judged) -> int | None:
+        if not await self._is_final(plan):
+            return None
         head = await self._head(plan)
         standing = await self._standings.rank(plan.id, head, judged.participant) if head else None
         return standing[1] if standing is not None and standing[0] == judged.n else None

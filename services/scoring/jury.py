@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.events import AttemptRuled, ContestBook, state_at
+from services.events import AttemptRuled, ContestBook
 from services.kit.problems import Problem
 from services.kit.runtime import Runtime
 from services.scoring.anomalies import KINDS, Kind
 from services.scoring.casebook import Casebook, CaseState, Filed
-from services.scoring.store import Standings, Verdicts
+from services.scoring.settlement import Settlements
+from services.scoring.store import Verdicts
 
 LEAST_REASON = 5
 """Letters of a reason that says something."""
@@ -23,11 +24,8 @@ class Jury:
 
     def __init__(self, runtime: Runtime, book: ContestBook) -> None:
         self._runtime, self._book = runtime, book
-        self._casebook, self._verdicts, self._standings = (
-            Casebook(runtime.store),
-            Verdicts(runtime.store),
-            Standings(runtime.store),
-        )
+        self._casebook, self._verdicts = Casebook(runtime.store), Verdicts(runtime.store)
+        self._settlements = Settlements(runtime.store)
 
     async def clear(self, case: str, reason: str, by: str) -> Filed:
         """Says that there is nothing wrong. Raises Problem 404, 409 or 422."""
@@ -42,7 +40,7 @@ class Jury:
 
     async def clear_all(self, round: str, kind: str, reason: str, by: str) -> int:
         """Clears every open case of a kind; returns how many. Raises Problem 404, 409 or 422."""
-        self._check_round(round)
+        await self._check_round(round)
         found: Kind | None = next((each for each in KINDS if each == kind), None)
         if found is None:
             raise Problem(422, "kind", "Không có loại bất thường này.", field="kind")
@@ -52,14 +50,14 @@ class Jury:
         """Disqualifies one attempt, or takes that back. Raises Problem 404, 409 or 422."""
         if attempt not in await self._verdicts.standing([attempt]):
             raise Problem(404, "attempt", "Không có lượt thi này.", field="attempt")
-        self._check_round(attempt.partition(":")[2].rpartition(":")[0])
+        await self._check_round(attempt.partition(":")[2].rpartition(":")[0])
         await self._rule([attempt], disqualified, _reason(reason), by)
 
     async def _open_case(self, case: str) -> Filed:
         found = await self._casebook.case(case)
         if found is None:
             raise Problem(404, "case", "Không có trường hợp này.", field="case")
-        self._check_round(found.round)
+        await self._check_round(found.round)
         if found.state != "open":
             raise Problem(409, "case-decided", "Trường hợp này đã được quyết định.", field="case")
         return found
@@ -101,11 +99,10 @@ class Jury:
             revision=revision,
         )
 
-    def _check_round(self, round: str) -> None:
-        plan = self._book.round(round)
-        if plan is None:
+    async def _check_round(self, round: str) -> None:
+        if self._book.round(round) is None:
             raise Problem(404, "round", "Không có vòng thi này.", field="round")
-        if state_at(plan, self._runtime.clock.now()) == "final":
+        if (await self._settlements.get(round)).phase == "published":
             raise Problem(409, "round-final", "Kết quả vòng thi đã công bố, không thay đổi được nữa.", field="round")
 
 

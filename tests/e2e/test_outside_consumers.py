@@ -7,19 +7,16 @@ import json
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterable, Mapping
-from datetime import timedelta
 from pathlib import Path
 
 import jsonschema
-import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer
 
 from deploy.local.wiring import House
-from services.events import ContestBook, RoundClosed
 from services.events.schemas import SCHEMAS, short
-from services.kit.cloudevents import type_of
 from tests.players import Players
+from tests.rounds import close_round
 from tests.site import Site
 
 PEOPLE = 60
@@ -70,19 +67,6 @@ async def library(bootstrap: str, topic: str, count: int) -> AsyncIterator[tuple
         for _ in range(count):
             record = await asyncio.wait_for(consumer.getone(), 20)
             yield {name: value.decode() for name, value in record.headers}, record.value.decode()
-
-
-async def close_round(site: Site, round: str) -> None:
-    """Ends a round now, as an organiser would."""
-    house, book = House(site.settings), ContestBook()
-    for record in await house.bus.read("contests"):
-        book.read(type_of(record.headers), record.value)
-    plan = book.round(round)
-    assert plan
-    now = house.clock.now() + timedelta(milliseconds=200)
-    closed = msgspec.structs.replace(plan, state="closed", closes=now, revision=plan.revision + 1)
-    await house.bus.publish([house.runtime("quiz").outgoing(RoundClosed(time=now, round=closed))])
-    await house.close()
 
 
 async def until_ranked(site: Site) -> None:

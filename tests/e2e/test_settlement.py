@@ -1,0 +1,122 @@
+"""From a closed round to its published result, as an organiser has it: cases, ranking, draw, prizes, publication; and a stranger
+who recomputes it all."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from tests.organisers import organiser_cookies
+from tests.players import Players
+from tests.rounds import close_round
+from tests.site import Site
+
+VERIFY = Path(__file__).parents[2] / "examples" / "verify" / "verify.py"
+PEOPLE = 240
+
+
+async def test_a_closed_round_becomes_a_result_that_anyone_recomputes(tmp_path: Path, bus_of_its_own: dict[str, str]) -> None:
+    with Site(tmp_path, **bus_of_its_own) as site:
+        players = Players(site.url, seed=81)
+        await players.open()
+        await players.play(PEOPLE)
+        await players.check_results(60)
+        round, attempts = players.round, sorted(players.tally.receipts)
+        async with httpx.AsyncClient(base_url=site.url, cookies=organiser_cookies(site), follow_redirects=True) as organiser:
+            page = f"/console/rounds/{round}"
+            before = await organiser.get(f"/ket-qua/{round}")
+            commitment = re.search(r"[0-9a-f]{64}", before.text)
+            assert commitment, "the draw is committed to while the round runs"
+            await close_round(site, round)
+            await shows(organiser, page, "Chờ xem xét bất thường")
+            assert (await players.call("GET", f"/api/v1/rounds/{round}/standings"))["state"] == "hidden"
+            # One case is found bad, by its attempt; all others are what a test looks like.
+            cases = (await organiser.get(f"{page}/cases")).text
+            section = next(part for part in cases.split("<section")[1:] if "/too_fast/" in part)
+            (case,) = re.findall(r'value="([^"]+/too_fast/[0-9a-f]+)"', section)
+            (attempt,) = re.findall(r'code">([^<]+:1)</td>', section)
+            await post(organiser, f"{page}/cases", action="disqualify", case=case, reason="thi hộ, có người làm chứng")
+            for kind in ("too_fast", "phone_block", "shared_device", "identical_answers"):
+                await post(organiser, f"{page}/cases", action="clear_all", kind=kind, reason="đã gọi điện hỏi từng người")
+            await shows(organiser, page, "Giải thưởng và công bố")
+            assert (await players.call("GET", f"/api/v1/rounds/{round}/standings"))["state"] == "provisional"
+            result = await players.call("GET", f"/api/v1/results/{attempt}", headers=players.tally.headers[attempt])
+            assert result["verdict"] == "disqualified"
+            other = next(each for each in attempts if each != attempt)
+            result = await players.call("GET", f"/api/v1/results/{other}", headers=players.tally.headers[other])
+            assert (result["verdict"], result["rank"]) == ("valid", None), "no rank before it is final"
+
+            await post(organiser, f"{page}/prizes", action="settle", persons="Giải Nhất: 1\nGiải Nhì: 2", units="Tập thể: 3")
+            await shows(organiser, f"{page}/prizes", "Công bố kết quả")
+            assert "Kết quả chưa được công bố" in (await organiser.get(f"/ket-qua/{round}")).text
+            await post(organiser, f"{page}/prizes", action="publish")
+            public = (await organiser.get(f"/ket-qua/{round}")).text
+            assert "Giải Nhất" in public
+            standings = await players.call("GET", f"/api/v1/rounds/{round}/standings")
+            assert (standings["state"], len(standings["rows"])) == ("final", PEOPLE - 1)
+            result = await players.call("GET", f"/api/v1/results/{other}", headers=players.tally.headers[other])
+            assert result["rank"] is not None
+
+            file = gzip.decompress((await organiser.get(re.findall(r'href="(/ket-qua/[^"]+/tep/[0-9a-f]+)"', public)[0])).content)
+            recomputed(tmp_path, file, commitment[0], players.tally.receipts[other])
+            certificate = await post(organiser, f"{page}/certificate", f"{page}/prizes", award="persons|1", name="Đặng Thuỳ Trâm")
+            assert certificate.content.startswith(b"%PDF")
+            refused = await organiser.post(f"{page}/rulings", data={"csrf": await token(organiser, page)} | {
+                "attempt": other, "reason": "quá muộn rồi", "action": "disqualify"})  # fmt: skip
+            assert refused.status_code == 409
+        await players.close()
+        assert "final" in {r["state"] for r in (await contest(site, players.contest["id"]))["rounds"]}
+        site.hoithi("audit")
+
+
+def recomputed(folder: Path, file: bytes, commitment: str, receipt: str) -> None:
+    """The verifier says yes to the file, finds a receipt in it, and no to one with a byte changed."""
+    path, changed, slip = folder / "result.jsonl", folder / "changed.jsonl", folder / "receipt.txt"
+    path.write_bytes(file)
+    slip.write_text(receipt)
+    assert commitment.encode() in file
+    said = subprocess.run([sys.executable, VERIFY, path, "--receipt", slip], capture_output=True, text=True)
+    assert said.returncode == 0, said.stdout + said.stderr
+    at = file.index(b'"valid"') + 1
+    changed.write_bytes(file[:at] + b"V" + file[at + 1 :])
+    said = subprocess.run([sys.executable, VERIFY, changed], capture_output=True, text=True)
+    assert said.returncode == 1, said.stdout
+
+
+async def contest(site: Site, id: str) -> dict[str, list[dict[str, str]]]:
+    """The contest as everyone sees it, once a round of it is final."""
+    async with httpx.AsyncClient(base_url=site.url) as client:
+        for _ in range(100):
+            found: dict[str, list[dict[str, str]]] = (await client.get(f"/api/v1/contests/{id}")).json()
+            if any(each["state"] == "final" for each in found["rounds"]):
+                return found
+            await asyncio.sleep(0.2)
+    raise AssertionError(f"no round is final: {found['rounds']}")
+
+
+async def token(client: httpx.AsyncClient, page: str) -> str:
+    found = re.search(r'name="csrf" value="([0-9a-f]+)"', (await client.get(page)).text)
+    assert found
+    return found[1]
+
+
+async def post(client: httpx.AsyncClient, to: str, form_at: str | None = None, **fields: str) -> httpx.Response:
+    """Sends a form of the console."""
+    reply = await client.post(to, data={"csrf": await token(client, form_at or to)} | fields)
+    assert reply.status_code == 200, reply.text
+    return reply
+
+
+async def shows(client: httpx.AsyncClient, page: str, text: str) -> None:
+    """Waits until a page shows a text as the step that it stands at."""
+    wanted: Callable[[str], bool] = lambda html: text in re.sub(r'<span class="muted">.*?</span>', "", html)  # noqa: E731
+    async with asyncio.timeout(60):
+        while not wanted((await client.get(page)).text):
+            await asyncio.sleep(0.3)
