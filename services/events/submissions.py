@@ -12,6 +12,7 @@ class SubmissionReceived(Event, frozen=True, kw_only=True):
 
     `answers` is one character a question in the order shown (`A`…, `-` for blank, a group `(AC)`). `digest` is the hex
     digest that the receipt holds; of several submissions of an attempt the smallest (time, digest) counts.
+    `extra_minutes` are those that the person had been given beyond the round's, as the host knew at that moment.
     """
 
     type: ClassVar[str] = PREFIX + "submission.received.v1"
@@ -28,6 +29,7 @@ class SubmissionReceived(Event, frozen=True, kw_only=True):
     answers: str
     prediction: int | None
     digest: str
+    extra_minutes: int = 0
 
     @property
     def key(self) -> str:

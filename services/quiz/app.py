@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, timedelta
 from functools import partial
 
 from fastapi import APIRouter
 
 from services.events import ContestBook
-from services.kit.bus import Record
+from services.kit.bus import Record, Transient
 from services.kit.cloudevents import type_of
 from services.kit.followed import Followed
 from services.kit.relay import Confirmations
@@ -19,6 +20,11 @@ from services.kit.store import answers, store_errors
 from services.kit.tokens import Bearers
 from services.quiz import pages
 from services.quiz.api import Api
+from services.quiz.authoring.api import AdminApi
+from services.quiz.authoring.commands import Authoring
+from services.quiz.authoring.pages import ContestPages
+from services.quiz.authoring.round_pages import RoundPages
+from services.quiz.authoring.sealing import Seal
 from services.quiz.handlers import Attempts, Participants, event_of
 from services.quiz.journal import LOG, Journal
 from services.quiz.receipts import Notary, check
@@ -38,7 +44,10 @@ def face(runtime: Runtime) -> Face:
     book = ContestBook()
     followed = Followed(runtime.bus, "contests", partial(_apply, book), copy=runtime.copy_of("contests"))
     store = _store(runtime)
-    shelf = Shelf(store, book)
+    shelf = Shelf(store, book, Seal(runtime.secrets), runtime.clock)
+    participants = Participants(store, book, shelf, runtime.secrets.get("phone.key"), runtime.clock)
+    authoring = Authoring(runtime, book, participants)
+    live = authoring.live
     notary = Notary(runtime.secrets.get("receipt.key"))
     journal = journal_of(runtime, notary)
     units = UnitIndexes(book)
@@ -47,30 +56,35 @@ def face(runtime: Runtime) -> Face:
         book=book,
         shelf=shelf,
         units=units,
-        participants=Participants(store, book, shelf, runtime.secrets.get("phone.key"), runtime.clock),
-        attempts=Attempts(store, book, shelf, journal.submitted, runtime.clock),
+        participants=participants,
+        attempts=Attempts(store, book, shelf, journal.submitted, runtime.clock, live.minutes),
         bearers=Bearers(runtime.secrets),
         papers=papers,
         public_key=notary.public_key,
         clock=runtime.clock,
+        live=live,
     )
     router = APIRouter()
     router.include_router(api.router)
-    router.include_router(
-        pages.router(book, units, runtime.clock, runtime.settings, partial(check, public_key=notary.public_key))
-    )
+    check_receipt = partial(check, public_key=notary.public_key)
+    router.include_router(pages.router(book, units, runtime.clock, runtime.settings, check_receipt, live, authoring.drafts))
+    router.include_router(ContestPages(authoring, book).router)
+    router.include_router(RoundPages(authoring, book).router)
+    router.include_router(AdminApi(authoring, runtime).router)
 
     async def start() -> None:
         await followed.start()
         await shelf.fill()
+        with suppress(Transient):  # a host may start from its copies; the task reads again
+            await live.read()
 
     return Face(
         name="quiz",
         router=router,
         start=start,
-        tasks=(followed.run, shelf.run, store.forget_done),
+        tasks=(followed.run, shelf.run, live.run, store.forget_done),
         ready={"store": partial(answers, runtime.store), "clock": partial(_clock_agrees, runtime)},
-        fast={SUBMISSIONS_PATH: Submissions(journal, papers, runtime.clock)},
+        fast={SUBMISSIONS_PATH: Submissions(journal, papers, runtime.clock, live.minutes)},
     )
 
 

@@ -53,6 +53,7 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
     answers: str
     prediction: int | None
     received_at: datetime
+    extra_minutes: int = 0
 
 
 class Receipted(msgspec.Struct, frozen=True, gc=False):
@@ -173,6 +174,7 @@ class Journal:
                 answers=submission.answers,
                 prediction=submission.prediction,
                 digest=digest.hex(),
+                extra_minutes=submission.extra_minutes,
             )
         )
         yield self._outgoing(

@@ -12,6 +12,10 @@ import structlog
 from services.events import ContestBook, RoundClosed, RoundOpened, RoundPlan, state_at
 from services.kit.bus import BusDown, Subscription, Transient
 from services.kit.runtime import Runtime
+from services.quiz.authoring.publishing import KeyTeller, Publisher
+from services.quiz.authoring.running import Rounds
+from services.quiz.authoring.store import Drafts
+from services.quiz.bank.store import Bank
 from services.quiz.store import QuizStore
 
 log = structlog.get_logger(__name__)
@@ -27,9 +31,11 @@ class QuizWorker:
 
     def __init__(self, runtime: Runtime, book: ContestBook, store: QuizStore) -> None:
         self._runtime, self._book, self._store = runtime, book, store
+        self._keys, self._rounds = KeyTeller(runtime), Rounds(runtime, book)
+        self._publisher = Publisher(runtime, Drafts(runtime.store), Bank(runtime.store))
 
     async def keep_time(self, stop: Callable[[], bool]) -> None:
-        """Tells of each round that opens or closes."""
+        """Tells the key of each round that opens, and of each that opens or closes."""
         await self._every(0.5, self._turn_rounds, stop)
 
     async def sweep(self, stop: Callable[[], bool]) -> None:
@@ -54,15 +60,20 @@ class QuizWorker:
 
     async def _turn_rounds(self) -> None:
         now = self._runtime.clock.now()
-        events = [event for c in self._book.contests for plan in self._book.rounds(c) for event in turned(plan, now)]
+        plans = [plan for contest in self._book.contests for plan in self._book.rounds(contest)]
+        for plan in plans:
+            if now >= plan.opens:
+                await self._keys.tell(plan)
+        events = [event for plan in plans for event in turned(plan, now)]
         if events:
-            await self._runtime.bus.publish([self._runtime.outgoing(event) for event in events])
+            await self._rounds.settle(events)
             for event in events:
-                self._book.apply(event)
                 log.info("round.turned", round=event.round.id, state=event.round.state)
 
     async def _sweep(self) -> None:
         await self._store.sweep(self._runtime.clock.now())
+        await self._rounds.left_untold()
+        await self._publisher.finish()
 
     async def _tidy(self) -> None:
         if self._runtime.bus is self._runtime.journal:  # With brokers, the relay trims what it has forwarded.
