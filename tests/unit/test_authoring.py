@@ -1,4 +1,4 @@
-"""Rules of authoring: what blocks a round, what a clone is, who approves, what each change of a running round does to its plan."""
+"""Rules of authoring: what blocks a round, what a clone is, what each change of a running round does to its plan."""
 
 from __future__ import annotations
 
@@ -196,11 +196,8 @@ def test_units_come_from_csv_and_excel_alike_and_faults_change_nothing(tmp_path:
     for n, row in enumerate(table):
         sheet.write_row(n, 0, row)
     book.close()
-    one, two, three = (
-        read("u.csv", text.encode("utf-8-sig")),
-        read("u.xlsx", memory.getvalue()),
-        read("u.csv", text.encode("utf-16")),
-    )
+    files = {"u.csv": text.encode("utf-8-sig"), "u.xlsx": memory.getvalue(), "u16.csv": text.encode("utf-16")}
+    one, two, three = (read(name, data) for name, data in files.items())
     assert one.good
     assert one.units == two.units == three.units
     assert [unit.code for unit in one.units] == ["HP", "303"]

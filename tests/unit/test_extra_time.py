@@ -47,7 +47,8 @@ async def test_a_late_extension_judges_anew_with_the_extra_minutes(tmp_path: Pat
 
 def test_the_state_keeps_the_extra_minutes() -> None:
     judged = Judged(
-        participant="an", round=PLAN.id, n=1, unit="u", categories=("k",), started=1, received=2, digest=b"d" * 16, prediction=None,
+        participant="an", round=PLAN.id, n=1, unit="u", categories=("k",), started=1, received=2, digest=b"d" * 16,
+        prediction=None,
         verdict="late", correct=1, total=3, key_version=1, rules=0, extra=25,
     )  # fmt: skip
     state = State()
@@ -60,9 +61,7 @@ def test_the_state_keeps_the_extra_minutes() -> None:
 
 async def test_a_running_attempt_shows_its_extra_time_from_the_moment_it_is_given() -> None:
     house, extra = QuizHouse(), {"minutes": 0}
-    attempts = Attempts(
-        house.facts, house.book, Shelf(), lambda ids, since: set(), house.clock, lambda round, who, unit, kinds: extra["minutes"]
-    )
+    attempts = Attempts(house.facts, house.book, Shelf(), lambda ids, since: set(), house.clock, lambda *_: extra["minutes"])
     person = (await house.register()).bearer
     first = await attempts.start(person, "hp.t1", None)
     assert first.deadline == NOW + timedelta(minutes=15)

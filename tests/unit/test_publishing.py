@@ -1,4 +1,4 @@
-"""Publishing and running above a store that may fail between any two writes: done again, the same end; and nothing told too early."""
+"""Publishing and running above a store that may fail between any two writes: done again, the same end."""
 
 from __future__ import annotations
 
@@ -276,12 +276,13 @@ async def test_extra_time_is_the_most_of_what_one_was_given(house: House) -> Non
     await house.authoring.grant(draft, ROUND.id, Grant("category", "k", 0, "Thôi"), "a")
     await live.read()
     assert live.minutes(ROUND.id, "p", "KA", ("k",)) == 5
-    for grant in (
+    wrong = [
         Grant("unit", "XX", 5, "a"),
         Grant("category", "x", 5, "a"),
         Grant("unit", "HP", 5, " "),
         Grant("unit", "HP", 999, "a"),
-    ):
+    ]
+    for grant in wrong:
         with pytest.raises(Problem):
             await house.authoring.grant(draft, ROUND.id, grant, "a")
 

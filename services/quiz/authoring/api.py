@@ -144,7 +144,7 @@ class AdminApi:
         return ContestState(id=contest, revision=0)
 
     async def units(self, request: Request, _: Organiser, contest: str, body: UnitsBody) -> UnitsView:
-        draft = await self._authoring.drafts.get(contest)
+        draft = await self._authoring.get(contest)
         sheet = self._authoring.sheet(draft, "units.csv", body.csv.encode())
         taken = sheet.good and not body.dry_run
         if taken:
@@ -161,23 +161,23 @@ class AdminApi:
         return ContestState(id=contest, revision=draft.published)
 
     async def banner(self, request: Request, _: Organiser, contest: str, body: BannerBody) -> None:
-        await self._authoring.drafts.get(contest)
+        await self._authoring.get(contest)
         await self._authoring.put_banner(contest, body.text, body.level, _aware(body.until))
         await audited(request, "contest.banner", contest, text=body.text, until=str(body.until or ""))
 
     async def checklist(self, request: Request, _: Organiser, round: str) -> list[PointView]:
-        draft = await self._authoring.drafts.get(_contest(round))
+        draft = await self._authoring.get(_contest(round))
         points = await self._authoring.points(draft, find(draft, round))
         said = [translate(point.text, language(request)).format(**point.values) for point in points]
         return [PointView(ok=p.ok, blocks=p.blocks, text=text) for p, text in zip(points, said, strict=True)]
 
     async def submit(self, request: Request, session: Organiser, round: str) -> StageView:
-        found = await self._authoring.submit(await self._authoring.drafts.get(_contest(round)), round, who(session))
+        found = await self._authoring.submit(await self._authoring.get(_contest(round)), round, who(session))
         await audited(request, "round.submitted", round)
         return StageView(id=found.id, stage=found.stage)
 
     async def approve(self, request: Request, session: Organiser, round: str, body: ApprovalBody) -> StageView:
-        draft = await self._authoring.drafts.get(_contest(round))
+        draft = await self._authoring.get(_contest(round))
         found = await self._authoring.approve(draft, round, who(session), body.alone)
         await audited(request, "round.approved_alone" if found.alone else "round.approved", round, reason=found.alone)
         return StageView(id=found.id, stage=found.stage)
@@ -207,7 +207,7 @@ class AdminApi:
         return RoundState(id=round, state=plan.state, closes=plan.closes, revision=plan.revision)
 
     async def grant(self, request: Request, session: Organiser, round: str, body: GrantBody) -> None:
-        draft = await self._authoring.drafts.get(_contest(round))
+        draft = await self._authoring.get(_contest(round))
         grant = Grant(body.kind, body.target, body.minutes, body.reason)
         kept = await self._authoring.grant(draft, round, grant, who(session))
         await audited(request, "round.extra_time", round, kind=body.kind, target=kept, minutes=body.minutes, reason=body.reason)

@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from services.events import ContestBook, Unit
+from services.events import ContestBook, RoundPlan, Unit
 from services.kit.problems import Problem
 from services.kit.runtime import Runtime
 from services.quiz.authoring.checklist import Point, blocked, checklist
 from services.quiz.authoring.drafts import ContestDraft, RoundDraft, clone, round_id, slug
 from services.quiz.authoring.live import MOST_MINUTES, Live
 from services.quiz.authoring.publishing import Publisher, shelved
-from services.quiz.authoring.running import Rounds
+from services.quiz.authoring.running import Change, Rounds
 from services.quiz.authoring.store import Drafts, Notes
 from services.quiz.authoring.units import UnitSheet, read, read_text
 from services.quiz.bank.store import Bank
@@ -51,13 +51,21 @@ class Authoring:
         self.drafts, self._bank, self._notes = Drafts(runtime.store), Bank(runtime.store), Notes(runtime.store)
         self._publisher = Publisher(runtime, self.drafts, self._bank)
         self._rounds = Rounds(runtime, book)
-        self.change = self._rounds.change
         self.live = Live(self._notes, book, runtime.clock)
 
     @property
     def now(self) -> datetime:
         """The server's time."""
         return self._runtime.clock.now()
+
+    async def get(self, contest: str) -> ContestDraft:
+        """A contest, its published rounds with the end that they have now. Raises Problem 404."""
+        draft = await self.drafts.get(contest)
+        plans = {round.id: self._book.round(round.id) for round in draft.rounds if round.stage == "published"}
+        for round in draft.rounds:
+            if plan := plans.get(round.id):
+                draft = draft.with_round(msgspec.structs.replace(round, closes=plan.closes))
+        return draft
 
     # Contests
 
@@ -99,7 +107,7 @@ class Authoring:
 
     async def publish(self, contest: str, round: str | None = None) -> ContestDraft:
         """Tells everyone of the contest as it is now; with a round, of that too."""
-        return await self._publisher.publish(await self.drafts.get(contest), round)
+        return await self._publisher.publish(await self.get(contest), round)
 
     # Rounds
 
@@ -126,7 +134,8 @@ class Authoring:
         if not round.name:
             raise Problem(422, "name", "Hãy ghi tên vòng thi.", field="name")
         fresh = msgspec.structs.replace(round, stage="draft", submitted_by="", approved_by="", alone="")
-        return await self.drafts.save(draft.with_round(fresh))
+        # The next new round begins with the rules that were used last.
+        return await self.drafts.save(msgspec.structs.replace(draft.with_round(fresh), rules=round.rules))
 
     async def points(self, draft: ContestDraft, round: RoundDraft) -> list[Point]:
         """What the round still lacks."""
@@ -169,6 +178,12 @@ class Authoring:
 
     # While it runs
 
+    async def change(self, round: str, change: Change, by: str, reason: str, closes: datetime | None = None) -> RoundPlan:
+        """Pauses, resumes, extends or closes a round; everyone reads the reason."""
+        plan = await self._rounds.change(round, change, by, reason, closes)
+        await self.live.read()
+        return plan
+
     async def put_banner(self, contest: str, text: str, level: str, until: datetime | None) -> None:
         """A line above all participants' pages of a contest; an empty one takes it down."""
         text = " ".join(text.split())
@@ -177,6 +192,7 @@ class Authoring:
         if text and (until is None or until <= self.now):
             raise Problem(422, "until", "Hãy chọn lúc gỡ thông báo, sau bây giờ.", field="until")
         await self._notes.put_banner(contest, text, "warning" if level == "warning" else "info", until or self.now)
+        await self.live.read()
 
     async def grant(self, draft: ContestDraft, round: str, grant: Grant, by: str) -> str:
         """Gives extra minutes; returns the target as it is kept: a person's is their opaque id."""
@@ -193,6 +209,7 @@ class Authoring:
         elif grant.kind == "category" and target not in {category.id for category in draft.categories}:
             raise Problem(422, "category", "Không có đối tượng này trong cuộc thi.", field="target")
         await self._notes.grant(round, grant.kind, target, grant.minutes, grant.reason.strip(), by, self.now)
+        await self.live.read()
         return target
 
 

@@ -62,7 +62,7 @@ class ContestPages:
 
     async def look(self, request: Request, _: Organiser, contest: str) -> Response:
         """The contest at a glance: what is done, what comes next."""
-        draft = await self._authoring.drafts.get(contest)
+        draft = await self._authoring.get(contest)
         published = self._book.contests.get(contest)
         return render(
             request,
@@ -84,7 +84,7 @@ class ContestPages:
 
     async def edit(self, request: Request, _: Organiser, contest: str) -> Response:
         """The form of a contest's texts."""
-        draft = await self._authoring.drafts.get(contest)
+        draft = await self._authoring.get(contest)
         values = {
             "title": draft.title,
             "kind": draft.kind,
@@ -102,7 +102,7 @@ class ContestPages:
         return render(request, "authoring_edit.html", status, draft=draft, values=values, problem=said(request, problem))
 
     async def save(self, request: Request, _: Organiser, form: OrganiserForm, contest: str) -> Response:
-        draft = read_at(await self._authoring.drafts.get(contest), form)
+        draft = read_at(await self._authoring.get(contest), form)
         try:
             await self._authoring.edit(forms.contest_of(form, draft))
         except Problem as problem:
@@ -112,7 +112,7 @@ class ContestPages:
 
     async def units(self, request: Request, _: Organiser, contest: str) -> Response:
         """The units as they are, and the form for a file."""
-        return self._units(request, await self._authoring.drafts.get(contest), None, None)
+        return self._units(request, await self._authoring.get(contest), None, None)
 
     def _units(self, request: Request, draft: ContestDraft, sheet: UnitSheet | None, problem: Problem | None) -> Response:
         rows = sorted(sheet.rows, key=lambda row: not row.faults)[:SHOWN_ROWS] if sheet else []
@@ -127,7 +127,7 @@ class ContestPages:
 
     async def import_units(self, request: Request, _: Organiser, form: OrganiserForm, contest: str) -> Response:
         """A file: its dry run. Its digest: the import of what was tried."""
-        draft = await self._authoring.drafts.get(contest)
+        draft = await self._authoring.get(contest)
         file = form.get("file")
         try:
             if digest := forms.text(form, "digest"):
@@ -151,11 +151,10 @@ class ContestPages:
         return RedirectResponse(f"/console/contests/{contest}", 303)
 
     async def banner(self, request: Request, _: Organiser, form: OrganiserForm, contest: str) -> Response:
-        draft = await self._authoring.drafts.get(contest)
+        draft = await self._authoring.get(contest)
         text = forms.text(form, "text", 1000)
         until = forms.moment(form, "until", draft.zone)
         await self._authoring.put_banner(contest, text, forms.text(form, "level"), until)
-        await self._authoring.live.read()
         await audited(request, "contest.banner", contest, text=text, until=str(until or ""))
         return RedirectResponse(f"/console/contests/{contest}#thong-bao", 303)
 

@@ -10,13 +10,15 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from services.events import ContestBook, state_at
+from services.kit.i18n import translate
 from services.kit.problems import Problem
-from services.kit.web import render
+from services.kit.web import language, render
 from services.kit.web.console import Organiser, OrganiserForm, audited
 from services.quiz.authoring import forms
 from services.quiz.authoring.checklist import blocked
 from services.quiz.authoring.commands import Authoring, Grant, find, who
 from services.quiz.authoring.drafts import RANKING, ContestDraft, RoundDraft, Rules, round_id
+from services.quiz.authoring.live import Banner
 from services.quiz.authoring.pages import STAGES, read_at, said
 from services.quiz.authoring.running import Change
 from services.quiz.authoring.words import FAVOURS, explain
@@ -25,6 +27,8 @@ from services.quiz.pages import STATES, times
 
 CHANGE: dict[str, Change] = {"tam-dung": "pause", "tiep-tuc": "resume", "gia-han": "extend", "dong": "close"}
 """The address of each change of a running round."""
+
+PREVIEW = "Đây là bản xem thử, đề rút riêng cho lần xem này. Không có gì được ghi lại."
 
 DONE = {"pause": "round.paused", "resume": "round.resumed", "extend": "round.extended", "close": "round.closed"}
 
@@ -51,12 +55,12 @@ class RoundPages:
 
     async def new(self, request: Request, _: Organiser, contest: str, tu: str = Query("", max_length=130)) -> Response:
         """The form of a new round; `tu` is the round that it is to be like, a week later."""
-        draft = await self._authoring.drafts.get(contest)
+        draft = await self._authoring.get(contest)
         proposed = self._authoring.proposed(draft, tu)
         return await self._form(request, draft, proposed, values_of(draft, proposed), None, new=True)
 
     async def create(self, request: Request, _: Organiser, form: OrganiserForm, contest: str) -> Response:
-        draft = await self._authoring.drafts.get(contest)
+        draft = await self._authoring.get(contest)
         proposed = self._authoring.proposed(draft)
         try:
             read_at(draft, form)
@@ -70,12 +74,12 @@ class RoundPages:
 
     async def edit(self, request: Request, _: Organiser, contest: str, round: str) -> Response:
         """The form of a round."""
-        draft = await self._authoring.drafts.get(contest)
+        draft = await self._authoring.get(contest)
         found = find(draft, round)
         return await self._form(request, draft, found, values_of(draft, found), None, new=False)
 
     async def save(self, request: Request, _: Organiser, form: OrganiserForm, contest: str, round: str) -> Response:
-        draft = await self._authoring.drafts.get(contest)
+        draft = await self._authoring.get(contest)
         found = find(draft, round)
         try:
             read_at(draft, form)
@@ -106,7 +110,7 @@ class RoundPages:
 
     async def look(self, request: Request, session: Organiser, contest: str, round: str) -> Response:
         """A round at a glance: its checklist until it is published, then what can be done to it."""
-        draft = await self._authoring.drafts.get(contest)
+        draft = await self._authoring.get(contest)
         found = find(draft, round)
         plan, now = self._book.round(found.id), self._authoring.now
         points = [] if found.stage == "published" else await self._authoring.points(draft, found)
@@ -136,7 +140,7 @@ class RoundPages:
 
     async def preview(self, request: Request, _: Organiser, contest: str, round: str) -> Response:
         """A sample on the page that participants will see; nothing is recorded."""
-        draft = await self._authoring.drafts.get(contest)
+        draft = await self._authoring.get(contest)
         found = find(draft, round)
         paper = await self._authoring.sample(draft, found)
         plan, now = found.plan(contest), self._authoring.now
@@ -152,24 +156,24 @@ class RoundPages:
             plan=plan,
             state="open",
             times=times(draft.publication(now), now),
-            banner=None,
+            banner=Banner(translate(PREVIEW, language(request)), "info", now),
             preview={"answer": answer, "name": "An", "back": f"/console/contests/{contest}/vong/{found.slug}"},
         )
 
     async def submit(self, request: Request, session: Organiser, form: OrganiserForm, contest: str, round: str) -> Response:
-        draft = await self._authoring.drafts.get(contest)
+        draft = await self._authoring.get(contest)
         found = await self._authoring.submit(draft, find(draft, round).id, who(session))
         await audited(request, "round.submitted", found.id)
         return _to(found, contest)
 
     async def approve(self, request: Request, session: Organiser, form: OrganiserForm, contest: str, round: str) -> Response:
-        draft = read_at(await self._authoring.drafts.get(contest), form)
+        draft = read_at(await self._authoring.get(contest), form)
         found = await self._authoring.approve(draft, find(draft, round).id, who(session), forms.text(form, "alone"))
         await audited(request, "round.approved_alone" if found.alone else "round.approved", found.id, reason=found.alone)
         return _to(found, contest)
 
     async def publish(self, request: Request, _: Organiser, form: OrganiserForm, contest: str, round: str) -> Response:
-        found = find(await self._authoring.drafts.get(contest), round)
+        found = find(await self._authoring.get(contest), round)
         await self._authoring.publish(contest, found.id)
         await audited(request, "round.published", found.id)
         return _to(found, contest)
@@ -177,22 +181,20 @@ class RoundPages:
     async def change(self, request: Request, session: Organiser, form: OrganiserForm, contest: str, round: str) -> Response:
         """Pause, resume, extend or close, by the address."""
         change = CHANGE[request.url.path.rpartition("/")[2]]
-        draft = await self._authoring.drafts.get(contest)
+        draft = await self._authoring.get(contest)
         found, reason = find(draft, round), forms.text(form, "reason", 300)
         plan = await self._authoring.change(found.id, change, who(session), reason, forms.moment(form, "closes", draft.zone))
-        await self._authoring.live.read()
         await audited(request, DONE[change], found.id, reason=reason, closes=plan.closes.isoformat())
         return _to(found, contest)
 
     async def grant(self, request: Request, session: Organiser, form: OrganiserForm, contest: str, round: str) -> Response:
         """Extra time. A phone number comes in the form and goes no further."""
-        draft = await self._authoring.drafts.get(contest)
+        draft = await self._authoring.get(contest)
         kind = forms.text(form, "kind")
         target = forms.text(form, kind) if kind in ("participant", "unit", "category") else ""
         grant = Grant(kind, target, forms.number(form, "minutes", 0, 240), forms.text(form, "reason", 300))
         found = find(draft, round)
         kept = await self._authoring.grant(draft, found.id, grant, who(session))
-        await self._authoring.live.read()
         await audited(request, "round.extra_time", found.id, kind=kind, target=kept, minutes=grant.minutes, reason=grant.reason)
         return _to(found, contest)
 

@@ -26,11 +26,11 @@ from tests.site import Site
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 UNITS = "code,parent,name,kind\nHP,,Hải Phòng,city\nKA,HP,Phường Kiến An,ward\n"
 QUESTIONS = [
-    Question(f"q{n}", "Sử" if n % 2 else "Địa", f"Câu {n}?", ("một", "hai", "ba", "bốn"), frozenset({n % 4})) for n in range(20)
+    Question(f"q{n}", ("Địa", "Sử")[n % 2], f"Câu {n}?", ("một", "hai", "ba", "bốn"), frozenset({n % 4})) for n in range(20)
 ]
 ROUND = {
-    "name": "Tuần 1", "topic:*": "6", "minutes": "15", "codes": "8", "attempts": "2", "counting": "best", "ranking1": "correct desc",
-    "ranking2": "elapsed asc", "show_score": "at_once", "prediction": "",
+    "name": "Tuần 1", "topic:*": "6", "minutes": "15", "codes": "8", "attempts": "2", "counting": "best",
+    "ranking1": "correct desc", "ranking2": "elapsed asc", "show_score": "at_once", "prediction": "",
 }  # fmt: skip
 
 
@@ -220,8 +220,8 @@ async def register(site: Site, contest: str, phone: str, unit: str) -> dict[str,
 
         found = await until(10, shown)
         body = {
-            "contest": contest, "name": "Nguyễn Văn An", "phone": phone, "unit": unit, "categories": [found["categories"][0]["id"]],
-            "consent": {"version": found["consent"]["version"], "accepted": True},
+            "contest": contest, "name": "Nguyễn Văn An", "phone": phone, "unit": unit,
+            "categories": [found["categories"][0]["id"]], "consent": {"version": found["consent"]["version"], "accepted": True},
         }  # fmt: skip
         answer = await web.post("/api/v1/participants", json=body)
         assert answer.status_code == 201, answer.text
@@ -232,3 +232,36 @@ async def start(site: Site, person: dict[str, Any], round: str) -> httpx.Respons
     async with httpx.AsyncClient(base_url=site.url, timeout=30) as web:
         headers = {"authorization": f"Bearer {person['token']}"}
         return await web.post("/api/v1/attempts", json={"round": round}, headers=headers)
+
+
+async def test_programs_do_the_same_with_a_session(hoithi_site: Site) -> None:
+    round = "hai-phong-2023.tuan-1"
+    async with httpx.AsyncClient(base_url=hoithi_site.url, timeout=30) as stranger:
+        for path in (f"rounds/{round}/pause", "contests/hai-phong-2023/units", f"rounds/{round}/extra-time"):
+            assert (await stranger.post(f"/api/v1/admin/{path}", json={"reason": "a"})).status_code == 401
+    async with desk(hoithi_site) as organiser:
+
+        async def call(path: str, body: Any = None, *, status: int = 200) -> Any:
+            answer = await organiser.web.post(f"/api/v1/admin/{path}", json=body)
+            assert answer.status_code == status, answer.text
+            return answer.json() if answer.content else None
+
+        opened = (await call(f"rounds/{round}/pause", {"reason": "Mất điện"}))["closes"]
+        assert (await call(f"rounds/{round}/pause", {"reason": "Mất điện"}, status=409))["type"].endswith("round-paused")
+        assert (await call(f"rounds/{round}/resume", {"reason": "Có điện"}))["state"] == "open"
+        later = (datetime.fromisoformat(opened) + timedelta(hours=3)).isoformat()
+        assert (await call(f"rounds/{round}/extend", {"reason": "Bù giờ", "closes": later}))["closes"] == later.replace(
+            "+00:00", "Z"
+        )
+        await call(f"rounds/{round}/extend", {"reason": "Bù giờ", "closes": later[:19]}, status=422)
+        await call(f"rounds/{round}/extend", {"reason": "", "closes": later}, status=422)
+        await call(f"rounds/{round}/extra-time", {"kind": "unit", "target": "HP", "minutes": 5, "reason": "Mạng yếu"}, status=204)
+        few = await call("contests/hai-phong-2023/units", {"csv": UNITS, "dry_run": True})
+        assert not few["good"]  # published units may not go
+        assert not few["taken"]
+        files = {"contest_yaml": "id: x", "questions_csv": "", "units_csv": UNITS}
+        assert (await call("contests", files, status=422))["faults"]
+        points = (await organiser.web.get("/api/v1/admin/rounds/hai-phong-2023.tuan-2/checklist")).json()
+        assert all(point["ok"] or not point["blocks"] for point in points)
+        page = (await organiser.web.get("/c/hai-phong-2023")).text
+        assert all(reason in page for reason in ("Mất điện", "Có điện", "Bù giờ"))
