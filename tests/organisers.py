@@ -23,28 +23,29 @@ from services.kit.web.console import COOKIE
 from tests.site import Site
 
 
-async def member(console: Console, role: Role = "city", subtree: str | None = None, name: str = "Nguyễn Thị Thử") -> Account:
-    """The account of this role and subtree, made where there is none. Nobody can sign in to it with a password."""
-    email = f"{role}.{subtree or 'all'}@example.org".lower()
-    made = await console.directory.create(email=email, name=name, hash="!", role=role, subtree=subtree, grace=True)
+async def member(console: Console, role: Role = "city", subtree: str | None = None, who: str = "all") -> Account:
+    """The account of this role and subtree (`who` tells several apart), made where there is none. Nobody can sign in to it with a
+    password."""
+    email = f"{role}.{subtree or who}@example.org".lower()
+    made = await console.directory.create(email=email, name="Nguyễn Thị Thử", hash="!", role=role, subtree=subtree, grace=True)
     account = made or await console.directory.find(console.directory.id_of(email))
     assert account is not None
     return account
 
 
-async def cookies_of(console: Console, role: Role = "city", subtree: str | None = None) -> dict[str, str]:
+async def cookies_of(console: Console, role: Role = "city", subtree: str | None = None, who: str = "all") -> dict[str, str]:
     """The cookies of a browser in which such an account is signed in."""
-    return {COOKIE: console.cookie(console.new_session("full", await member(console, role, subtree)))}
+    return {COOKIE: console.cookie(console.new_session("full", await member(console, role, subtree, who)))}
 
 
-def organiser_cookies(site: Site, role: Role = "city", subtree: str | None = None) -> dict[str, str]:
+def organiser_cookies(site: Site, role: Role = "city", subtree: str | None = None, who: str = "all") -> dict[str, str]:
     """The same for a running installation, from a test that is not async itself."""
 
     async def run() -> dict[str, str]:
         client = connect(site.settings.store_url, "pymongo")
         try:
             console = Console(Secrets(site.data / "secrets"), client["hoithi_console"], SystemClock())
-            return await cookies_of(console, role, subtree)
+            return await cookies_of(console, role, subtree, who)
         finally:
             await settled(client.close())
 

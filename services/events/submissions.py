@@ -13,6 +13,7 @@ class SubmissionReceived(Event, frozen=True, kw_only=True):
     `answers` is one character a question in the order shown (`A`…, `-` for blank, a group `(AC)`). `digest` is the hex
     digest that the receipt holds; of several submissions of an attempt the smallest (time, digest) counts. `device` is a number
     that the browser drew for itself, "" where it keeps none.
+    `extra_minutes` are those that the person had been given beyond the round's, as the host knew at that moment.
     """
 
     type: ClassVar[str] = PREFIX + "submission.received.v1"
@@ -30,6 +31,7 @@ class SubmissionReceived(Event, frozen=True, kw_only=True):
     prediction: int | None
     digest: str
     device: str = ""
+    extra_minutes: int = 0
 
     @property
     def key(self) -> str:

@@ -111,7 +111,7 @@ _ROWS = (
         events=("round.ranked", "round.finalised", "results.published"),
         key="round",
         owner="scoring",
-        readers=("reporting", "notify", "outside"),
+        readers=("quiz", "reporting", "notify", "outside"),
         log="scoring",
         kept=timedelta(days=365),
         partitions=1,

@@ -17,6 +17,7 @@ from services.kit.security import Signer, b64
 from services.kit.tokens import OWNER, Bearer, Bearers
 from services.kit.web import language, problems
 from services.quiz import receipts
+from services.quiz.authoring.live import Live
 from services.quiz.handlers import Attempts, Participants, Registration, Started
 from services.quiz.journal import Paper
 from services.quiz.shelf import Shelf
@@ -144,6 +145,18 @@ class AttemptView(BaseModel):
     paper_token: str = Field(description="Goes with the submission")
 
 
+class BannerView(BaseModel):
+    text: str
+    level: Literal["info", "warning"]
+
+
+class DeadlineView(BaseModel):
+    attempt_id: str
+    deadline: datetime = Field(description="Follows an extension of the round, and extra time")
+    now: datetime = Field(description="The server's clock")
+    banner: BannerView | None = Field(description="What the organisers say to everybody now")
+
+
 class SubmissionBody(BaseModel):
     paper_token: str
     answers: str = Field(
@@ -180,10 +193,11 @@ class Api:
         papers: Signer,
         public_key: bytes,
         clock: Clock,
+        live: Live,
     ) -> None:
         self._book, self._shelf, self._units = book, shelf, units
         self._participants, self._attempts, self._bearers = participants, attempts, bearers
-        self._papers, self._public_key, self._clock = papers, public_key, clock
+        self._papers, self._public_key, self._clock, self._live = papers, public_key, clock, live
         self.router = APIRouter(prefix="/api/v1", tags=["quiz"])
         get, post = self.router.get, self.router.post
         get("/contests", response_model=list[ContestRow], summary="What is published")(self.contests)
@@ -202,6 +216,10 @@ class Api:
                 **problems(400, 401, 404, 409, 422, 503),
             },
         )(self.start)  # fmt: skip
+        get(
+            "/attempts/{attempt}", response_model=DeadlineView, summary="When an attempt is to be in, as of now",
+            dependencies=[OWNER], responses=problems(401, 404, 503),
+        )(self.deadline)  # fmt: skip
         get("/receipts/key", response_model=ReceiptKeyView, summary="The key that receipts are signed with")(self.receipt_key)
         self.router.add_api_route(
             SUBMISSIONS_PATH.removeprefix("/api/v1"), _described, methods=["POST"], status_code=202,
@@ -265,6 +283,17 @@ class Api:
         self._contest(bearer.contest)
         started = await self._attempts.start(bearer, body.round, self._handed_in(body.after))
         return Response(self._attempt(bearer, started), 201 if started.new else 200, media_type="application/json")
+
+    async def deadline(self, request: Request, attempt: str) -> DeadlineView:
+        bearer = self._bearers.check(request)
+        started = await self._attempts.find(bearer, attempt)
+        banner = self._live.banner(bearer.contest)
+        return DeadlineView(
+            attempt_id=attempt,
+            deadline=started.deadline,
+            now=self._clock.now(),
+            banner=BannerView(text=banner.text, level=banner.level) if banner else None,
+        )
 
     async def receipt_key(self) -> ReceiptKeyView:
         return ReceiptKeyView(public_key=b64(self._public_key))

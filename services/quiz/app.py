@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, timedelta
 from functools import partial
 
 from fastapi import APIRouter
 
 from services.events import ContestBook
-from services.kit.bus import Record
+from services.kit.bus import Record, Transient
 from services.kit.cloudevents import type_of
 from services.kit.followed import Followed
 from services.kit.relay import Confirmations
@@ -19,6 +20,11 @@ from services.kit.store import answers, store_errors
 from services.kit.tokens import Bearers
 from services.quiz import pages
 from services.quiz.api import Api
+from services.quiz.authoring.api import AdminApi
+from services.quiz.authoring.commands import Authoring
+from services.quiz.authoring.pages import ContestPages
+from services.quiz.authoring.round_pages import RoundPages
+from services.quiz.authoring.sealing import Seal
 from services.quiz.bank.drafts import Drafts
 from services.quiz.bank.pages import BankPages, contests_of
 from services.quiz.bank.store import Bank, Media
@@ -41,7 +47,10 @@ def face(runtime: Runtime) -> Face:
     book = ContestBook()
     followed = Followed(runtime.bus, "contests", partial(_apply, book), copy=runtime.copy_of("contests"))
     store = _store(runtime)
-    shelf = Shelf(store, book)
+    shelf = Shelf(store, book, Seal(runtime.secrets), runtime.clock)
+    participants = Participants(store, book, shelf, runtime.secrets.get("phone.key"), runtime.clock)
+    authoring = Authoring(runtime, book, participants)
+    live = authoring.live
     notary = Notary(runtime.secrets.get("receipt.key"))
     journal = journal_of(runtime, notary)
     units = UnitIndexes(book)
@@ -50,33 +59,38 @@ def face(runtime: Runtime) -> Face:
         book=book,
         shelf=shelf,
         units=units,
-        participants=Participants(store, book, shelf, runtime.secrets.get("phone.key"), runtime.clock),
-        attempts=Attempts(store, book, shelf, journal.submitted, runtime.clock),
+        participants=participants,
+        attempts=Attempts(store, book, shelf, journal.submitted, runtime.clock, live.minutes),
         bearers=Bearers(runtime.secrets),
         papers=papers,
         public_key=notary.public_key,
         clock=runtime.clock,
+        live=live,
     )
     router = APIRouter()
     router.include_router(api.router)
-    router.include_router(
-        pages.router(book, units, runtime.clock, runtime.settings, partial(check, public_key=notary.public_key))
-    )
     bank, media = Bank(runtime.store, runtime.clock), Media(runtime.store)
     drafts = Drafts(runtime.store, bank, media, runtime.clock)
     router.include_router(BankPages(bank, drafts, media, contests_of(book, runtime.store)).router)
+    check_receipt = partial(check, public_key=notary.public_key)
+    router.include_router(pages.router(book, units, runtime.clock, runtime.settings, check_receipt, live, authoring.drafts))
+    router.include_router(ContestPages(authoring, book).router)
+    router.include_router(RoundPages(authoring, book).router)
+    router.include_router(AdminApi(authoring, runtime).router)
 
     async def start() -> None:
         await followed.start()
         await shelf.fill()
+        with suppress(Transient):  # a host may start from its copies; the task reads again
+            await live.read()
 
     return Face(
         name="quiz",
         router=router,
         start=start,
-        tasks=(followed.run, shelf.run, store.forget_done),
+        tasks=(followed.run, shelf.run, live.run, store.forget_done),
         ready={"store": partial(answers, runtime.store), "clock": partial(_clock_agrees, runtime)},
-        fast={SUBMISSIONS_PATH: Submissions(journal, papers, runtime.clock)},
+        fast={SUBMISSIONS_PATH: Submissions(journal, papers, runtime.clock, live.minutes)},
         units=partial(_units, book),
     )
 
@@ -86,10 +100,16 @@ def work(runtime: Runtime) -> Work:
     book = ContestBook()
     followed = Followed(runtime.bus, "contests", partial(_apply, book), buries=True)
     worker = QuizWorker(runtime, book, _store(runtime))
+    results = Followed(runtime.bus, "results", lambda record: worker.read_result(type_of(record.headers), record.value))
+
+    async def start() -> None:
+        await followed.start()
+        await results.start()
+
     return Work(
         name="quiz",
-        start=followed.start,
-        tasks=(followed.run, worker.keep_time, worker.sweep, worker.tidy),
+        start=start,
+        tasks=(followed.run, results.run, worker.keep_time, worker.sweep, worker.tidy),
         ready={"store": partial(answers, runtime.store)},
     )
 

@@ -275,3 +275,9 @@ def _plan(contest: Contest, round: Round, opens: datetime, closes: datetime) -> 
         show_score=contest.show.score,
         show_key=contest.show.key,
     )
+
+
+def read_units(text: str | None, faults: Faults) -> tuple[list[Unit], list[tuple[int, dict[str, str]]]]:
+    """The units of a `units.csv`, parents first, and its rows as they stand, each with its line. Faults are noted."""
+    rows = list(_rows(UNITS, text, ("code", "parent", "name", "kind"), Faults()))
+    return _read_units(text, faults), rows

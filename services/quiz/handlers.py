@@ -71,11 +71,12 @@ class Started:
     start: Start
     attempts_left: int
     new: bool
+    extra: int = 0
 
     @property
     def deadline(self) -> datetime:
-        """When the paper is to be in."""
-        return deadline(self.start.started_at, self.plan.minutes, self.plan.closes)
+        """When the paper is to be in, with the person's extra minutes."""
+        return deadline(self.start.started_at, self.plan.minutes + self.extra, self.plan.closes)
 
 
 class Participants:
@@ -83,6 +84,13 @@ class Participants:
 
     def __init__(self, facts: Facts, book: ContestBook, shelf: Shelf, key: bytes, clock: Clock) -> None:
         self._facts, self._book, self._shelf, self._key, self._clock = facts, book, shelf, key, clock
+
+    async def with_phone(self, contest: str, phone: str) -> str:
+        """The person of a contest who registered with this phone. Raises Problem 404 or 422."""
+        participant = self._opaque("participant", f"{contest}|{_phone(phone)}", 12)
+        if participant not in await self._facts.facts(PARTICIPANTS, [participant]):
+            raise Problem(404, "participant", "Chưa có ai đăng ký bằng số điện thoại này.", field="phone")
+        return participant
 
     async def register(self, asked: Registration) -> Registered:
         """Registers a person, or knows them again. Raises Problem 404, 409 or 422."""
@@ -145,11 +153,25 @@ class Submitted(Protocol):
     def __call__(self, attempts: Sequence[str], since_us: int) -> set[str]: ...
 
 
+class Extra(Protocol):
+    """The extra minutes of a person in a round."""
+
+    def __call__(self, round: str, participant: str, unit: str, categories: Sequence[str]) -> int: ...
+
+
+def no_extra(round: str, participant: str, unit: str, categories: Sequence[str]) -> int:
+    """Nobody has extra time."""
+    return 0
+
+
 class Attempts:
     """Starts: each recorded once, so that a second start gives the same paper and deadline, on any phone."""
 
-    def __init__(self, facts: Facts, book: ContestBook, shelf: Shelf, submitted: Submitted, clock: Clock) -> None:
+    def __init__(
+        self, facts: Facts, book: ContestBook, shelf: Shelf, submitted: Submitted, clock: Clock, extra: Extra = no_extra
+    ) -> None:
         self._facts, self._book, self._shelf, self._submitted, self._clock = facts, book, shelf, submitted, clock
+        self._extra = extra
 
     async def start(self, bearer: Bearer, round: str, handed_in: str | None) -> Started:
         """Starts the next attempt of a person, or finds the one that runs. `handed_in` is an attempt that a receipt proves to be
@@ -162,7 +184,8 @@ class Attempts:
         starts = [_start(known[id]) for id in ids if id in known]
         now = _milliseconds(self._clock.now())
         done = self._done(bearer, round, starts, handed_in)
-        match next_attempt(starts, done, now, plan.minutes, plan.closes, plan.attempts):
+        minutes = plan.minutes + self._extra_of(bearer, plan)
+        match next_attempt(starts, done, now, minutes, plan.closes, plan.attempts):
             case Running(start):
                 return self._started(bearer, plan, start, new=False)
             case Spent():
@@ -170,6 +193,18 @@ class Attempts:
             case Open(n):
                 _check_open(plan, now)
                 return await self._open(bearer, plan, n, now)
+
+    async def find(self, bearer: Bearer, attempt: str) -> Started:
+        """An attempt of this person that was started: for its deadline, which an extension or extra time may have moved. Raises
+        Problem 404."""
+        fact = (await self._facts.facts(STARTS, [attempt])).get(attempt)
+        plan = self._book.round(fact["round"]) if fact else None
+        if fact is None or plan is None or fact["participant"] != bearer.participant:
+            raise Problem(404, "attempt", "Không có lượt thi này.", field="attempt")
+        return self._started(bearer, plan, _start(fact), new=False)
+
+    def _extra_of(self, bearer: Bearer, plan: RoundPlan) -> int:
+        return self._extra(plan.id, bearer.participant, bearer.unit, bearer.categories)
 
     def _done(self, bearer: Bearer, round: str, starts: Sequence[Start], handed_in: str | None) -> set[int]:
         """The numbers of the attempts that are known to be submitted."""
@@ -197,7 +232,8 @@ class Attempts:
         return self._started(bearer, plan, _start(standing), new=new)
 
     def _started(self, bearer: Bearer, plan: RoundPlan, start: Start, *, new: bool) -> Started:
-        return Started(attempt_id(bearer.participant, plan.id, start.n), plan, start, plan.attempts - start.n, new)
+        id, extra = attempt_id(bearer.participant, plan.id, start.n), self._extra_of(bearer, plan)
+        return Started(id, plan, start, plan.attempts - start.n, new, extra)
 
 
 def event_of(collection: str, fact: dict[str, Any]) -> Event:

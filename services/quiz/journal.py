@@ -55,6 +55,7 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
     prediction: int | None
     received_at: datetime
     device: str = ""
+    extra_minutes: int = 0
 
 
 class Receipted(msgspec.Struct, frozen=True, gc=False):
@@ -176,6 +177,7 @@ class Journal:
                 prediction=submission.prediction,
                 digest=digest.hex(),
                 device=submission.device,
+                extra_minutes=submission.extra_minutes,
             )
         )
         yield self._outgoing(

@@ -1,30 +1,29 @@
-"""Loads a contest directory: draws the papers, stores them, and publishes the contest. A second load of the same is no change.
+"""Loads a contest directory: draws the papers, seals and stores them, and publishes the contest. A second load of the same is no
+change.
 
-The order makes a crash harmless: the contest's document with its seed comes first, all that follows is drawn from it, and the
-event that makes the contest visible comes last. So a load that was cut off is done again, to the same end.
+The order makes a crash harmless: the contest's document comes first, what is inserted then stays, and the event that makes the
+contest visible comes last. So a load that was cut off is done again, to the same end. The console finds the contest as if it had
+been made there.
 """
 
 from __future__ import annotations
 
-import random
-import secrets
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from bson import Binary
 
-from services.events import ContestBook, ContestPublished, RoundKeyed, RoundPlan, decode
+from services.events import ContestBook, ContestPublished, RoundPlan, decode
 from services.kit.cloudevents import type_of
 from services.kit.problems import Problem
 from services.kit.runtime import Runtime
 from services.kit.store import insert_facts, store_errors
+from services.quiz.authoring.drafts import ContestDraft, RoundDraft, Rules
+from services.quiz.authoring.publishing import store_papers
+from services.quiz.authoring.store import Drafts
 from services.quiz.bank.store import Bank
 from services.quiz.contest_files import ContestFiles, read_contest, shift
-from services.quiz.domain import Paper, PaperQuestion, draw, picture_path
-from services.quiz.shelf import ShelvedPaper
-
-KEY_VERSION = 1
 
 
 async def load(runtime: Runtime, directory: Path, *, shifted: bool = False) -> str:
@@ -41,7 +40,8 @@ async def load(runtime: Runtime, directory: Path, *, shifted: bool = False) -> s
     await Bank(runtime.store, runtime.clock).add(published.contest, files.questions, "contest load", f"files-{digest}")
     published = msgspec.json.decode(document["published"], type=ContestPublished)
     for plan in published.rounds:
-        await _publish_papers(runtime, files, plan, document["seed"])
+        await store_papers(runtime, plan.id, files.questions, files.blueprint, files.codes)
+    await Drafts(runtime.store).adopt(_draft(files, published))
     if published.contest not in await _visible(runtime):
         await runtime.bus.publish([runtime.outgoing(published)])
     return published.contest
@@ -53,7 +53,7 @@ async def _claim(runtime: Runtime, files: ContestFiles, published: ContestPublis
     document = {
         "_id": published.contest,
         "digest": digest,
-        "seed": secrets.token_hex(16),
+        "title": published.title,
         "published": Binary(msgspec.json.encode(published)),
         "consent": {"version": files.consent_version, "text": files.consent_text},
         "bank": Binary(msgspec.json.encode(files.questions)),
@@ -72,31 +72,39 @@ async def _claim(runtime: Runtime, files: ContestFiles, published: ContestPublis
     return standing
 
 
-async def _publish_papers(runtime: Runtime, files: ContestFiles, plan: RoundPlan, seed: str) -> None:
-    """Draws a round's papers, stores what people see of them, and tells scoring the key."""
-    papers = draw(files.questions, files.blueprint, files.codes, random.Random(f"{seed}/{plan.id}"))
-    body = msgspec.json.encode({paper.code: _shelved(paper) for paper in papers})
-    await insert_facts(runtime.store["papers"], [{"_id": plan.id, "body": Binary(body)}])
-    keyed = RoundKeyed(
-        time=runtime.clock.now(),
-        round=plan.id,
-        version=KEY_VERSION,
-        papers={paper.code: paper.key for paper in papers},
-        layouts={paper.code: paper.layout for paper in papers},
+def _draft(files: ContestFiles, published: ContestPublished) -> ContestDraft:
+    """The contest as the console knows it."""
+    rounds = tuple(_round(files, plan) for plan in published.rounds)
+    return ContestDraft(
+        id=published.contest,
+        title=published.title,
+        kind=published.kind,
+        owner=published.owner,
+        timezone=published.timezone,
+        documents=published.documents,
+        categories=published.categories,
+        consent_version=files.consent_version,
+        consent_text=files.consent_text,
+        units=published.units,
+        rules=rounds[0].rules,
+        rounds=rounds,
+        published=published.revision,
     )
-    await runtime.bus.publish([runtime.outgoing(keyed)])
 
 
-def _shelved(paper: Paper) -> ShelvedPaper:
-    shown = [_shown(question) for question in paper.questions]
-    return ShelvedPaper(questions=msgspec.Raw(msgspec.json.encode(shown)), shape=paper.shape)
-
-
-def _shown(question: PaperQuestion) -> dict[str, Any]:
-    shown = {"text": question.text, "options": question.options, "several": question.several}
-    if question.picture:
-        shown |= {"picture": picture_path(question.picture), "picture_alt": question.picture_alt}
-    return shown
+def _round(files: ContestFiles, plan: RoundPlan) -> RoundDraft:
+    rules = Rules(
+        blueprint=dict(files.blueprint),
+        codes=files.codes,
+        minutes=plan.minutes,
+        attempts=plan.attempts,
+        counting=plan.counting,
+        ranking=plan.ranking,
+        prediction=plan.prediction,
+        show_score=plan.show_score,
+        show_key=plan.show_key,
+    )
+    return RoundDraft(id=plan.id, name=plan.name, opens=plan.opens, closes=plan.closes, rules=rules, stage="published")
 
 
 async def _visible(runtime: Runtime) -> set[str]:

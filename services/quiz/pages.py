@@ -22,6 +22,9 @@ from services.kit.problems import Problem
 from services.kit.settings import Settings
 from services.kit.web import render
 from services.kit.web.console import Member
+from services.quiz.authoring.live import Live
+from services.quiz.authoring.store import Drafts
+from services.quiz.authoring.words import explain
 from services.quiz.receipts import BadReceipt, ReceiptReport
 from services.quiz.units import UnitIndexes
 
@@ -52,15 +55,25 @@ COUNTING = {
     "last": "Trong một vòng, lượt cuối cùng của bạn được dùng để xếp hạng.",
 }
 
+CHANGES = {
+    "pause": "Tạm dừng",
+    "resume": "Tiếp tục",
+    "extend": "Gia hạn",
+    "close": "Đóng sớm",
+}
+"""What was done to a round, in words."""
+
 Check = Callable[[str], ReceiptReport]
 
 
-def router(book: ContestBook, units: UnitIndexes, clock: Clock, settings: Settings, check_receipt: Check) -> APIRouter:
+def router(
+    book: ContestBook, units: UnitIndexes, clock: Clock, settings: Settings, check_receipt: Check, live: Live, drafts: Drafts
+) -> APIRouter:
     """All pages of the quiz."""
     routes = APIRouter(include_in_schema=False)
-    routes.include_router(ParticipantPages(book, clock).router)
+    routes.include_router(ParticipantPages(book, clock, live).router)
     routes.include_router(UnitPages(book, clock, settings).router)
-    routes.include_router(ConsolePages(book, units, clock).router)
+    routes.include_router(ConsolePages(book, units, clock, drafts).router)
     routes.include_router(ReceiptPages(check_receipt).router)
     return routes
 
@@ -68,8 +81,8 @@ def router(book: ContestBook, units: UnitIndexes, clock: Clock, settings: Settin
 class ParticipantPages:
     """From the home of a contest to the result of an attempt."""
 
-    def __init__(self, book: ContestBook, clock: Clock) -> None:
-        self._book, self._clock = book, clock
+    def __init__(self, book: ContestBook, clock: Clock, live: Live) -> None:
+        self._book, self._clock, self._live = book, clock, live
         self.router = APIRouter()
         add = self.router.add_api_route
         add("/", self.start)
@@ -107,11 +120,14 @@ class ParticipantPages:
             rounds=[(plan, state_at(plan, now)) for plan in rounds],
             states=STATES,
             unit=self._unit(request, contest, unit),
+            banner=self._live.banner(contest.contest),
+            announced=[(CHANGES[a.change], self._book.round(a.round), a) for a in self._live.announcements(contest.contest)],
         )
 
     async def registration(self, request: Request, contest: str, unit: Annotated[str, Query()] = "") -> Response:
         found = find(self._book, contest)
-        return render(request, "registration.html", contest=found, unit=self._unit(request, found, unit))
+        shown = self._unit(request, found, unit)
+        return render(request, "registration.html", contest=found, unit=shown, banner=self._live.banner(contest))
 
     async def rules(self, request: Request, contest: str) -> Response:
         found = find(self._book, contest)
@@ -129,6 +145,8 @@ class ParticipantPages:
             states=STATES,
             ranking=[RANKING[criterion] for criterion in plan.ranking if criterion in RANKING],
             counting=COUNTING[plan.counting],
+            explained=explain(plan),
+            banner=self._live.banner(contest),
         )
 
     async def paper(self, request: Request, contest: str, round: Annotated[str, Query()] = "") -> Response:
@@ -137,11 +155,13 @@ class ParticipantPages:
         plan = self._book.round(round) if round else current_round(self._book.rounds(contest), now)
         if plan is None or plan.contest != contest:
             raise Problem(404, "round", "Không có vòng thi này.", field="round")
-        return render(request, "paper.html", contest=found, plan=plan, state=state_at(plan, now), times=times(found, now))
+        state, banner = state_at(plan, now), self._live.banner(contest)
+        return render(request, "paper.html", contest=found, plan=plan, state=state, times=times(found, now), banner=banner)
 
     async def result(self, request: Request, contest: str, attempt: str) -> Response:
         found = find(self._book, contest)
-        return render(request, "result.html", contest=found, attempt=attempt, times=times(found, self._clock.now()))
+        now, banner = self._clock.now(), self._live.banner(contest)
+        return render(request, "result.html", contest=found, attempt=attempt, times=times(found, now), banner=banner)
 
     def _unit(self, request: Request, contest: ContestPublished, asked: str) -> Unit | None:
         """The unit that a QR code or the address brought along, if this contest has it."""
@@ -209,8 +229,8 @@ class UnitPages:
 class ConsolePages:
     """The organisers' overview of contests, and the door for developers."""
 
-    def __init__(self, book: ContestBook, units: UnitIndexes, clock: Clock) -> None:
-        self._book, self._units, self._clock = book, units, clock
+    def __init__(self, book: ContestBook, units: UnitIndexes, clock: Clock, drafts: Drafts) -> None:
+        self._book, self._units, self._clock, self._drafts = book, units, clock, drafts
         self.router = APIRouter()
         self.router.add_api_route("/console/contests", self.contests)
         self.router.add_api_route("/developers", self.developers)
@@ -226,6 +246,7 @@ class ConsolePages:
         return render(
             request,
             "console_contests.html",
+            drafts=[draft for draft in await self._drafts.all() if draft.id not in self._book.contests],
             contests=[(c, [(r, state_at(r, now)) for r in self._book.rounds(c.contest)]) for c in contests],
             states=STATES,
             searched=searched,

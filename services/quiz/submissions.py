@@ -20,6 +20,7 @@ from services.kit.problems import MEDIA_TYPE, Problem
 from services.kit.security import BadToken, Signer
 from services.kit.web import LANGUAGE_COOKIE, unavailable
 from services.quiz.domain import check_answers
+from services.quiz.handlers import Extra, no_extra
 from services.quiz.journal import Journal, Paper, Receipted, Submission
 
 PATH = "/api/v1/submissions"
@@ -49,8 +50,8 @@ class Accepted(msgspec.Struct):
 class Submissions:
     """The endpoint. `signer` is the one that signed the paper tokens."""
 
-    def __init__(self, journal: Journal, signer: Signer, clock: Clock) -> None:
-        self._journal, self._signer, self._clock = journal, signer, clock
+    def __init__(self, journal: Journal, signer: Signer, clock: Clock, extra: Extra = no_extra) -> None:
+        self._journal, self._signer, self._clock, self._extra = journal, signer, clock, extra
         self._body = msgspec.json.Decoder(Body)
         self._paper = msgspec.msgpack.Decoder(Paper)
         self._encode = msgspec.json.Encoder().encode
@@ -85,7 +86,8 @@ class Submissions:
         except (BadToken, msgspec.DecodeError) as error:
             raise Problem(401, "paper-token", "Mã phiên làm bài không hợp lệ.", field="paper_token") from error
         _check(body, paper)
-        return Submission(paper, body.answers, body.prediction, received_at, body.device)
+        extra = self._extra(paper.round, paper.participant, paper.unit, paper.categories)
+        return Submission(paper, body.answers, body.prediction, received_at, body.device, extra)
 
     def _answer(self, submission: Submission, receipted: Receipted) -> Accepted:
         return Accepted(submission.paper.attempt, receipted.received_at, receipted.receipt)

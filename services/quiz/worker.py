@@ -9,14 +9,19 @@ from datetime import datetime
 import msgspec
 import structlog
 
-from services.events import ContestBook, RoundClosed, RoundOpened, RoundPlan, state_at
+from services.events import ContestBook, RoundClosed, RoundFinalised, RoundOpened, RoundPlan, decode, state_at
+from services.events.base import UnknownEvent
 from services.kit.bus import BusDown, Subscription, Transient
 from services.kit.runtime import Runtime
+from services.quiz.authoring.publishing import KeyTeller, Publisher
+from services.quiz.authoring.running import Rounds
+from services.quiz.authoring.store import Drafts
+from services.quiz.bank.store import Bank
 from services.quiz.store import QuizStore
 
 log = structlog.get_logger(__name__)
 
-SUBSCRIPTIONS = (Subscription("", ("contests",)),)
+SUBSCRIPTIONS = (Subscription("", ("contests", "results")),)
 
 LOGS = ("contests", "keys", "participants", "journal", "dlq")
 """The logs that quiz trims and compacts."""
@@ -27,10 +32,22 @@ class QuizWorker:
 
     def __init__(self, runtime: Runtime, book: ContestBook, store: QuizStore) -> None:
         self._runtime, self._book, self._store = runtime, book, store
+        self.finals: set[str] = set()
+        self._keys, self._rounds = KeyTeller(runtime), Rounds(runtime, book)
+        self._publisher = Publisher(runtime, Drafts(runtime.store), Bank(runtime.store))
 
     async def keep_time(self, stop: Callable[[], bool]) -> None:
-        """Tells of each round that opens or closes."""
+        """Tells the key of each round that opens, and of each that opens or closes."""
         await self._every(0.5, self._turn_rounds, stop)
+
+    def read_result(self, type: str, body: bytes) -> None:
+        """Takes in a record of the topic `results`: which rounds are final."""
+        try:
+            event = decode(type, body)
+        except UnknownEvent:
+            return
+        if isinstance(event, RoundFinalised):
+            self.finals.add(event.round)
 
     async def sweep(self, stop: Callable[[], bool]) -> None:
         """Finishes the commands that a dead process left."""
@@ -54,28 +71,37 @@ class QuizWorker:
 
     async def _turn_rounds(self) -> None:
         now = self._runtime.clock.now()
-        events = [event for c in self._book.contests for plan in self._book.rounds(c) for event in turned(plan, now)]
+        plans = [plan for contest in self._book.contests for plan in self._book.rounds(contest)]
+        for plan in plans:
+            if now >= plan.opens:
+                await self._keys.tell(plan)
+        events = [event for plan in plans for event in turned(plan, now, final=plan.id in self.finals)]
         if events:
-            await self._runtime.bus.publish([self._runtime.outgoing(event) for event in events])
+            await self._rounds.settle(events)
             for event in events:
-                self._book.apply(event)
                 log.info("round.turned", round=event.round.id, state=event.round.state)
 
     async def _sweep(self) -> None:
         await self._store.sweep(self._runtime.clock.now())
+        await self._rounds.left_untold()
+        await self._publisher.finish()
 
     async def _tidy(self) -> None:
         if self._runtime.bus is self._runtime.journal:  # With brokers, the relay trims what it has forwarded.
             await self._runtime.journal.tidy(LOGS)
 
 
-def turned(plan: RoundPlan, now: datetime) -> Sequence[RoundOpened | RoundClosed]:
-    """The event that the clock owes a round: with the time and the revision that any worker would give it."""
+def turned(plan: RoundPlan, now: datetime, *, final: bool = False) -> Sequence[RoundOpened | RoundClosed]:
+    """The event that the clock, or the publication of its results, owes a round: with the time and the revision that any worker
+    would give it."""
     state = state_at(plan, now)
+    if final and plan.state == "closed":
+        ended = msgspec.structs.replace(plan, state="final", revision=plan.revision + 1)
+        return [RoundClosed(time=plan.closes, round=ended)]
     if state == "open" and plan.state == "upcoming":
         opened = msgspec.structs.replace(plan, state="open", revision=plan.revision + 1)
         return [RoundOpened(time=plan.opens, round=opened)]
-    if state == "closed" and plan.state != "closed":
+    if state == "closed" and plan.state not in ("closed", "final"):
         closed = msgspec.structs.replace(plan, state="closed", revision=plan.revision + 1)
         return [RoundClosed(time=plan.closes, round=closed)]
     return []

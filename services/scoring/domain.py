@@ -1,6 +1,6 @@
 """How a paper is graded, which submission of an attempt stands, and how people are ranked.
 
-Pure: no framework, no driver, no wire class. Times are microseconds since the epoch. A partition's state packs an attempt into 59
+Pure: no framework, no driver, no wire class. Times are microseconds since the epoch. A partition's state packs an attempt into 61
 bytes: 2.1 million of them in Python objects would fill gigabytes.
 """
 
@@ -29,7 +29,7 @@ MOST = 2**53
 _VERDICTS: tuple[Verdict, ...] = ("valid", "late", "disqualified")
 _PART = re.compile(r"\([A-Z]+\)|[A-Z-]")
 _ANSWERS = re.compile(rf"(?:{_PART.pattern})*")
-_PACKED = struct.Struct("<HHBHHHHHHHqqq16s")
+_PACKED = struct.Struct("<HHBHHHHHHHqqq16sH")
 _UNASKED = -1
 
 
@@ -64,7 +64,7 @@ def verdict(started: int, received: int, minutes: int, closes: int) -> Verdict:
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """The judgement on one submission. `rules` is the revision of the round's plan that it was judged by, `ruling` that of a
-    person's decision on the attempt (0 where there is none)."""
+    person's decision on the attempt (0 where there is none), `extra` the minutes that the person had been given."""
 
     participant: str
     round: str
@@ -82,6 +82,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=Fals
     rules: int
     revision: int = 0
     ruling: int = 0
+    extra: int = 0
 
     @property
     def attempt(self) -> str:
@@ -236,10 +237,12 @@ class State(msgspec.Struct, array_like=True):
             judged.started,
             judged.received,
             judged.digest,
+            judged.extra,
         )
 
     def _unpacked(self, participant: str, fields: tuple[Any, ...], names: Sequence[str]) -> Judged:
-        round, n, verdict, revision, correct, total, unit, categories, key_version, rules, prediction, *times, digest = fields
+        round, n, verdict, revision, correct, total, unit, categories, key_version, rules, prediction = fields[:11]
+        *times, digest, extra = fields[11:]
         return Judged(
             participant=participant,
             round=names[round],
@@ -257,6 +260,7 @@ class State(msgspec.Struct, array_like=True):
             rules=rules,
             revision=revision,
             ruling=self.ruling(f"{participant}:{names[round]}:{n}").revision if self.rulings else 0,
+            extra=extra,
         )
 
 

@@ -103,6 +103,8 @@ def judge(event: SubmissionReceived, mark: Mark, minutes: int, key: str, key_ver
         raise Unfit("the id of the attempt does not fit its parts")
     if event.prediction is not None and not 0 <= event.prediction < MOST:
         raise Unfit("the prediction counts no people")
+    if not 0 <= event.extra_minutes < 1 << 16:
+        raise Unfit("the extra minutes are none")
     started, received = us_of(event.started_at), us_of(event.time)
     return Judged(
         participant=event.participant,
@@ -114,18 +116,19 @@ def judge(event: SubmissionReceived, mark: Mark, minutes: int, key: str, key_ver
         received=received,
         digest=digest,
         prediction=event.prediction,
-        verdict="disqualified" if ruling.disqualified else verdict(started, received, minutes, mark.closes),
+        verdict="disqualified" if ruling.disqualified else verdict(started, received, minutes + event.extra_minutes, mark.closes),
         correct=correct,
         total=total,
         key_version=key_version,
         rules=mark.rules,
         ruling=ruling.revision,
+        extra=event.extra_minutes,
     )
 
 
 def ruled(held: Judged, ruling: Ruling, mark: Mark, minutes: int) -> Judged:
     """The judgement on an attempt after a person's word on it."""
-    now = "disqualified" if ruling.disqualified else verdict(held.started, held.received, minutes, mark.closes)
+    now = "disqualified" if ruling.disqualified else verdict(held.started, held.received, minutes + held.extra, mark.closes)
     return msgspec.structs.replace(held, verdict=now, ruling=ruling.revision)
 
 
@@ -145,7 +148,7 @@ def judged_anew(state: State, plan: RoundPlan) -> list[Judged]:
     closes = us_of(plan.closes)
     changed = []
     for held, _ in state.judged(plan.id):
-        now = verdict(held.started, held.received, plan.minutes, closes)
+        now = verdict(held.started, held.received, plan.minutes + held.extra, closes)
         if held.verdict != "disqualified" and now != held.verdict:
             changed.append(msgspec.structs.replace(held, verdict=now, rules=plan.revision, revision=held.revision + 1))
     return changed

@@ -4,6 +4,7 @@
   var H = Hoithi, el = H.el, data = H.data, LETTERS = "ABCDEFGH";
   var person = H.person.current(), work = null, deadline = 0, ticking = 0, resyncing = false;
   var SCREENS = ["intro", "work", "sending", "done"], SAY_MINUTES = [5, 1], RESYNC_MS = 3000;
+  var ASK_MS = 240000, LAST_ASK_MS = 20000, SPREAD_MS = 40000, askAt = 0;
 
   function screen(name) {
     SCREENS.forEach(function (id) { H.show(el(id), id === name); });
@@ -139,7 +140,31 @@
     el("time").textContent = H.span(ms);
     el("time").className = ms < 60000 ? "time short" : "time";
     if (SAY_MINUTES.indexOf(minutes) >= 0) { el("time-said").textContent = H.say("minutes_left", { n: minutes }); }
+    if (H.clock.now() >= askAt) { askDeadline(); }
     if (ms <= 0 && !doubtful) { hand(true); }
+  }
+
+  /* The organisers may move a deadline, and say something to everybody: asked now and then, and once more before time is up. */
+  function askDeadline() {
+    var sent = Date.now(), asked = work;
+    nextAsk();
+    H.request("GET", "/api/v1/attempts/" + encodeURIComponent(work.attempt_id), null, person.token, function (status, answer) {
+      if (status !== 200 || work !== asked || work.handed) { return; }
+      H.clock.set(Date.parse(answer.now), sent);
+      if (work.deadline !== answer.deadline) {
+        work.deadline = answer.deadline;
+        deadline = Date.parse(work.deadline);
+        H.person.keepWork(person, work);
+        nextAsk();
+      }
+      H.show(el("banner"), !!answer.banner);
+      el("banner").textContent = answer.banner ? answer.banner.text : "";
+    });
+  }
+
+  function nextAsk() {
+    var now = H.clock.now(), last = deadline - LAST_ASK_MS - Math.random() * SPREAD_MS;
+    askAt = last > now ? Math.min(last, now + ASK_MS * (0.75 + Math.random() / 2)) : Infinity;
   }
 
   function resync() {
@@ -190,6 +215,7 @@
   /* ---- the way through ---- */
   function go() {
     deadline = Date.parse(work.deadline);
+    nextAsk();
     if (work.handed) { hand(false); return; }
     screen("work");
     ask(work.at, true);
