@@ -97,6 +97,13 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=Fals
         """Of several submissions of an attempt the one with the smallest of these counts."""
         return self.received, self.digest
 
+    def under(self, other: Judged) -> Judged:
+        """This judgement with the ruling of another on the same attempt, where that is later."""
+        if other.ruling <= self.ruling:
+            return self
+        verdict = other.verdict if "disqualified" in (other.verdict, self.verdict) else self.verdict
+        return msgspec.structs.replace(self, verdict=verdict, ruling=other.ruling)
+
     def outdoes(self, held: Judged) -> bool:
         """Whether this judgement is to replace the one held: an earlier submission does, and newer rules that judge otherwise."""
         if self.submission != held.submission:

@@ -67,6 +67,7 @@ class Verdicts:
             held = await self.standing(judged.attempt for judged in disputed)
             for judged in disputed:
                 other = held[judged.attempt]
+                judged = judged.under(other)
                 if judged.outdoes(other):
                     waiting.append(msgspec.structs.replace(judged, revision=other.revision + 1))
                 else:

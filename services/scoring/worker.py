@@ -164,6 +164,7 @@ class ScoringWorker:
         standing: dict[str, Judged] = {}
         new: dict[str, Judged] = {}
         rulings: dict[str, Ruling] = {}
+        anew: set[str] = set()
         for record, reading in zip(batch, readings, strict=True):
             if not isinstance(reading, Judged | AttemptRuled):
                 continue
@@ -178,14 +179,18 @@ class ScoringWorker:
             if other is not None:
                 judged = self._ruled(state, other, ruling)
                 if judged != best:
+                    if best is not None and judged.submission == best.submission:
+                        anew.add(attempt)
                     best = new[attempt] = msgspec.structs.replace(judged, revision=held.revision + 1 if held else 0)
             if best is not None:
                 standing[attempt] = best
         settled, differing = await self._verdicts.settle(list(new.values()))
-        if differing:
-            # Nobody may have told of these: a replayed record's outcome is not published.
-            await self._runtime.bus.publish([self._told(judged) for judged in differing])
-        return standing | settled
+        standing |= settled
+        # Nobody may have told of these: a replayed record's outcome is not published.
+        untold = anew.union(judged.attempt for judged in differing)
+        if untold:
+            await self._runtime.bus.publish([self._told(standing[attempt]) for attempt in sorted(untold)])
+        return standing
 
     def _ruled(self, state: State, judged: Judged, ruling: Ruling) -> Judged:
         if judged.ruling >= ruling.revision:

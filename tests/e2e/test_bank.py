@@ -46,7 +46,9 @@ def console(browser: Browser, hoithi_site: Site) -> Iterator[Page]:
     context.on("weberror", lambda error: faults.append(str(error.error)))
     context.on("console", lambda message: faults.append(message.text) if "Content Security Policy" in message.text else None)
     context.add_cookies(browser_cookies(hoithi_site))
-    yield context.new_page()
+    page = context.new_page()
+    page.goto("/console")
+    yield page
     context.close()
     assert not faults
 

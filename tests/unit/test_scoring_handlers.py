@@ -184,8 +184,9 @@ ANSWERS = ("AB(AC)", "AB(CA)", "ABC", "---", "BBA")
 
 
 def distinct(who: str, n: int, at: timedelta, answers: str, digest: int, prediction: int | None) -> SubmissionReceived:
-    """A submission whose digest depends on its answers, as real ones do."""
-    return submission(who, n, at, answers, digest * len(ANSWERS) + ANSWERS.index(answers), prediction)
+    """A submission whose digest depends on its content, as real ones do."""
+    number = (digest * len(ANSWERS) + ANSWERS.index(answers)) * 4 + (3 if prediction is None else prediction)
+    return submission(who, n, at, answers, number, prediction)
 
 
 submissions = st.builds(
