@@ -15,7 +15,7 @@ from services.kit.clock import us_of
 from services.kit.runtime import Runtime
 from services.scoring import publication
 from services.scoring.casebook import Casebook
-from services.scoring.domain import Judged, Row
+from services.scoring.domain import MINUTE, Judged, Row
 from services.scoring.handlers import Library
 from services.scoring.prizes import UnitFigure
 from services.scoring.publication import Final, Notary
@@ -72,12 +72,12 @@ class Settler:
         concluded = publication.conclude(final)
         out = io.BytesIO()
         digest = publication.write(out, final, concluded, self._notary)
-        held = {publication.person_of(final.salt, row.participant): row.unit for row in final.rows[: len(concluded.awards) + 1]}
+        unit_of = {row.participant: row.unit for row in final.rows}
         outcome = Outcome(
             awards=tuple(concluded.awards),
             draws=publication.draws(final, concluded.minutes),
             names=concluded.names,
-            units={winner: held[winner] for winner in concluded.names if winner in held},
+            units={id: unit_of[participant] for id, participant in concluded.participants.items()},
             digest=digest,
             checksum=head.checksum,
             perfect=final.perfect,
@@ -105,6 +105,7 @@ class Settler:
             salt=committed.salt,
             revision=head.revision,
             reasons={ruling.attempt: DISQUALIFIED for ruling in ruled if ruling.disqualified},
+            deadlines={each.attempt: _deadline(each, plan) for each in judged if each.extra},
             prizes=settlement.prizes,
             unit_prizes=settlement.unit_prizes,
             units=self._figures(plan, rows),
@@ -163,3 +164,8 @@ class Settler:
         await self._runtime.bus.publish([self._runtime.outgoing(event)])
         await self._settlements.told(plan.id)
         log.info("round.finalised", round=plan.id)
+
+
+def _deadline(judged: Judged, plan: RoundPlan) -> int:
+    """When an attempt with extra time was to be in, in µs."""
+    return min(judged.started + (plan.minutes + judged.extra) * MINUTE, us_of(plan.closes))

@@ -130,8 +130,8 @@ async def approve(organiser: Desk, other: Desk, round: str) -> None:
     await organiser.send(f"{round}/cong-bo", {})
 
 
-async def test_from_an_empty_database_to_a_running_round(tmp_path: Path, bus_of_its_own: dict[str, str]) -> None:
-    with Site(tmp_path, HOITHI_EXAMPLE="false", **bus_of_its_own) as site:
+async def test_from_an_empty_database_to_a_running_round(tmp_path: Path) -> None:
+    with Site(tmp_path, HOITHI_EXAMPLE="false") as site:
         async with desk(site) as organiser, desk(site, "two") as other:
             contest = await make_contest(organiser)
             here = f"/console/contests/{contest}"
