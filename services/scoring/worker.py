@@ -179,7 +179,7 @@ class ScoringWorker:
             if other is not None:
                 judged = self._ruled(state, other, ruling)
                 if judged != best:
-                    if best is not None and judged.submission == best.submission:
+                    if isinstance(reading, Judged) and best is not None and judged.submission == best.submission:
                         anew.add(attempt)
                     best = new[attempt] = msgspec.structs.replace(judged, revision=held.revision + 1 if held else 0)
             if best is not None:
