@@ -36,11 +36,15 @@ chaos: $(VENV)/.dev ## 200 kills under 300 attempts a second on three Kafka brok
 	$(BIN)/python -m tests.chaos.storm --kills $(or $(KILLS),200) --bus $(or $(BUS),kafka) $(if $(SEED),--seed $(SEED))
 
 .PHONY: bench
-bench: bench-submit ## every benchmark
+bench: bench-submit bench-ranking ## every benchmark
 
 .PHONY: bench-submit
 bench-submit: $(VENV)/.dev ## durable submissions a second against FastAPI's empty endpoint (needs wrk, two cores)
 	$(BIN)/python -m tests.load.bench_submit
+
+.PHONY: bench-ranking
+bench-ranking: $(VENV)/.dev ## 300,000 attempts ranked, drawn and published; pages of standings
+	$(BIN)/python -m tests.load.bench_ranking
 
 .PHONY: lock
 lock: ## write the lock files anew from pyproject.toml, with the newest versions that it allows

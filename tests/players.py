@@ -24,6 +24,10 @@ class Tally:
     receipts: dict[str, str] = field(default_factory=dict)
     correct: dict[str, int] = field(default_factory=dict)
     headers: dict[str, dict[str, str]] = field(default_factory=dict)
+    chosen: dict[str, dict[str, str]] = field(default_factory=dict)
+    predicted: dict[str, int] = field(default_factory=dict)
+    unit: dict[str, str] = field(default_factory=dict)
+    received: dict[str, str] = field(default_factory=dict)
     people: Counter[str] = field(default_factory=Counter)
 
 
@@ -39,6 +43,8 @@ class Players:
         self._turns = asyncio.Semaphore(concurrency)
         self._random, self._seed, self._persist = random.Random(seed), seed, persist
         self.tally = Tally()
+        self.right = 0.7
+        """How much a player knows: the chance of a right answer, before guessing."""
 
     async def open(self) -> None:
         """Learns what contest there is."""
@@ -105,6 +111,12 @@ class Players:
             self.tally.receipts[submitted["attempt_id"]] = submitted["receipt"]
             self.tally.correct[submitted["attempt_id"]] = right
             self.tally.headers[submitted["attempt_id"]] = headers
+            self.tally.chosen[submitted["attempt_id"]] = {
+                question["text"]: question["options"]["ABCDEFGH".index(letter)]
+                for question, letter in zip(attempt["paper"]["questions"], answers, strict=True)
+            }
+            self.tally.predicted[submitted["attempt_id"]], self.tally.unit[submitted["attempt_id"]] = i, ward
+            self.tally.received[submitted["attempt_id"]] = submitted["received_at"]
         self.tally.people[ward] += 1
 
     def answer(self, paper: dict[str, Any]) -> tuple[str, int]:
@@ -112,7 +124,7 @@ class Players:
         answers, right = "", 0
         for question in paper["questions"]:
             correct = question["options"].index(self._key[question["text"]])
-            chosen = correct if self._random.random() < 0.7 else self._random.randrange(len(question["options"]))
+            chosen = correct if self._random.random() < self.right else self._random.randrange(len(question["options"]))
             answers += "ABCDEFGH"[chosen]
             right += chosen == correct
         return answers, right

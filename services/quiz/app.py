@@ -22,6 +22,8 @@ from services.quiz import pages
 from services.quiz.api import Api
 from services.quiz.authoring.api import AdminApi
 from services.quiz.authoring.commands import Authoring
+from services.quiz.authoring.mending import Mending
+from services.quiz.authoring.mending_pages import MendingPages
 from services.quiz.authoring.pages import ContestPages
 from services.quiz.authoring.round_pages import RoundPages
 from services.quiz.authoring.sealing import Seal
@@ -76,6 +78,7 @@ def face(runtime: Runtime) -> Face:
     router.include_router(pages.router(book, units, runtime.clock, runtime.settings, check_receipt, live, authoring.drafts))
     router.include_router(ContestPages(authoring, book).router)
     router.include_router(RoundPages(authoring, book).router)
+    router.include_router(MendingPages(authoring, Mending(runtime, book), book).router)
     router.include_router(AdminApi(authoring, runtime).router)
 
     async def start() -> None:

@@ -15,6 +15,7 @@ from hashlib import blake2b
 from random import Random
 
 LETTERS = "ABCDEFGH"
+_KEY_PART = re.compile(r"\([A-Z]+\)|[A-Z]")
 REST = "*"
 """The blueprint's name for all topics that are left."""
 
@@ -92,6 +93,17 @@ def _show(question: Question, rng: Random) -> tuple[PaperQuestion, str, str, str
     mark = LETTERS[len(options) - 1] if several else str(len(options))
     shown = PaperQuestion(question.id, question.text, options, several, question.picture, question.picture_alt)
     return shown, f"({right})" if several else right, mark, f"{question.id}:{''.join(map(str, order))}"
+
+
+def mended(key: str, layout: Sequence[str], question: str, right: frozenset[int]) -> str:
+    """The key of a paper with other right options for one question; where the paper does not hold it, the same key."""
+    parts = _KEY_PART.findall(key)
+    for at, place in enumerate(layout):
+        id, _, order = place.rpartition(":")
+        if id == question:
+            letters = "".join(letter for letter, option in zip(LETTERS, order, strict=False) if int(option) in right)
+            parts[at] = f"({letters})" if len(letters) > 1 else letters
+    return "".join(parts)
 
 
 def check_answers(answers: str, shape: str) -> int | None:

@@ -13,6 +13,7 @@ from services.events import ContestBook, RoundClosed, RoundFinalised, RoundOpene
 from services.events.base import UnknownEvent
 from services.kit.bus import BusDown, Subscription, Transient
 from services.kit.runtime import Runtime
+from services.quiz.authoring.mending import Mending
 from services.quiz.authoring.publishing import KeyTeller, Publisher
 from services.quiz.authoring.running import Rounds
 from services.quiz.authoring.store import Drafts
@@ -34,6 +35,7 @@ class QuizWorker:
         self._runtime, self._book, self._store = runtime, book, store
         self.finals: set[str] = set()
         self._keys, self._rounds = KeyTeller(runtime), Rounds(runtime, book)
+        self._mending = Mending(runtime, book)
         self._publisher = Publisher(runtime, Drafts(runtime.store), Bank(runtime.store))
 
     async def keep_time(self, stop: Callable[[], bool]) -> None:
@@ -85,6 +87,7 @@ class QuizWorker:
         await self._store.sweep(self._runtime.clock.now())
         await self._rounds.left_untold()
         await self._publisher.finish()
+        await self._mending.finish()
 
     async def _tidy(self) -> None:
         if self._runtime.bus is self._runtime.journal:  # With brokers, the relay trims what it has forwarded.

@@ -18,6 +18,7 @@ from services.scoring.api import Api
 from services.scoring.casebook import Casebook
 from services.scoring.handlers import Library
 from services.scoring.jury import Jury
+from services.scoring.mending import Trials
 from services.scoring.pages import Pages
 from services.scoring.public_pages import PublicPages
 from services.scoring.ranking import Ranker
@@ -34,7 +35,7 @@ def face(runtime: Runtime) -> Face:
     verdicts, standings, casebook = Verdicts(runtime.store), Standings(runtime.store), Casebook(runtime.store)
     settlements, key = Settlements(runtime.store), runtime.secrets.get("certificate.key")
     api = Api(book, verdicts, standings, settlements, Bearers(runtime.secrets), runtime.clock)
-    pages = Pages(book, casebook, verdicts, standings, Jury(runtime, book), runtime.clock)
+    pages = Pages(book, casebook, verdicts, standings, Jury(runtime, book), Trials(runtime.store), runtime.clock)
     settling = SettlePages(book, casebook, standings, settlements, runtime.settings, key, runtime.clock)
     public = PublicPages(book, standings, settlements, key)
     router = APIRouter()

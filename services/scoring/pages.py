@@ -19,6 +19,7 @@ from services.scoring.anomalies import KINDS, Kind
 from services.scoring.casebook import Casebook, CaseState, Review
 from services.scoring.domain import Judged
 from services.scoring.jury import Jury
+from services.scoring.mending import Trials
 from services.scoring.statistics import doubtful
 from services.scoring.store import Head, Standings, Verdicts
 
@@ -78,10 +79,17 @@ class Pages:
     """`/console/rounds`."""
 
     def __init__(
-        self, book: ContestBook, casebook: Casebook, verdicts: Verdicts, standings: Standings, jury: Jury, clock: Clock
+        self,
+        book: ContestBook,
+        casebook: Casebook,
+        verdicts: Verdicts,
+        standings: Standings,
+        jury: Jury,
+        trials: Trials,
+        clock: Clock,
     ) -> None:
         self._book, self._casebook, self._verdicts, self._standings = book, casebook, verdicts, standings
-        self._jury, self._clock = jury, clock
+        self._jury, self._trials, self._clock = jury, trials, clock
         self.router = APIRouter(prefix="/console/rounds", include_in_schema=False)
         self.router.add_api_route("", self.rounds)
         self.router.add_api_route("/{round}", self.round)
@@ -89,6 +97,7 @@ class Pages:
         self.router.add_api_route("/{round}/cases", self.decide, methods=["POST"])
         self.router.add_api_route("/{round}/rulings", self.rule, methods=["POST"])
         self.router.add_api_route("/{round}/questions", self.questions)
+        self.router.add_api_route("/{round}/key", self.key)
 
     async def rounds(self, request: Request, session: Organiser) -> Response:
         """Every round that has opened, the newest first."""
@@ -152,6 +161,11 @@ class Pages:
         sums = progress.review.sums if progress.review else {}
         ordered = sorted(sums.items(), key=lambda item: (item[1].facility or 0, item[0]))
         return render(request, "questions.html", progress=progress, items=ordered, doubtful=set(doubtful(sums)))
+
+    async def key(self, request: Request, session: Organiser, round: str) -> Response:
+        """What the newest proposed key would change."""
+        plan = (await self._progress(round)).plan
+        return render(request, "key.html", plan=plan, trial=await self._trials.last(round), units=self._book.units(plan.contest))
 
     async def _progress(self, round: str) -> Progress:
         plan = self._book.round(round)

@@ -20,6 +20,7 @@ from services.kit.runtime import Runtime
 from services.scoring import domain, handlers
 from services.scoring.domain import Entry, Mark, Row, Tally
 from services.scoring.handlers import Library
+from services.scoring.mending import Trier
 from services.scoring.reviewing import Reviewer
 from services.scoring.settling import Settler
 from services.scoring.store import PAGE, Head, Standings, View, marks_of, read_state, read_views
@@ -44,7 +45,7 @@ class Ranker:
         self._standings, self._reviewer = Standings(runtime.store), Reviewer(runtime, library)
         self._targets: dict[tuple[str, int], dict[tuple[str, int], int]] = {}
         self._ranked: dict[str, tuple[bytes, int]] = {}
-        self._settler = Settler(runtime, library)
+        self._settler, self._trier = Settler(runtime, library), Trier(runtime, library)
         self._provisional: dict[str, bytes] = {}
         self._due: dict[str, float] = {}
 
@@ -72,6 +73,7 @@ class Ranker:
                 marks = marks_of(plan.id, views)
                 if told and await self._complete(plan, views) and await self._reviewer.cleared(plan, marks):
                     await self._rank(plan, marks)
+                    await self._trier.turn(plan, marks)
             elif plan.prediction is None and self._runtime.clock.monotonic() >= self._due.get(plan.id, 0):
                 await self._rank_for_now(plan, marks_of(plan.id, views))
 

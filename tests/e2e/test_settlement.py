@@ -4,17 +4,19 @@ who recomputes it all."""
 from __future__ import annotations
 
 import asyncio
+import csv
 import gzip
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 
 from tests.organisers import organiser_cookies
-from tests.players import Players
+from tests.players import EXAMPLE, Players
 from tests.rounds import close_round
 from tests.site import Site
 
@@ -74,6 +76,65 @@ async def test_a_closed_round_becomes_a_result_that_anyone_recomputes(tmp_path: 
         await players.close()
         assert "final" in {r["state"] for r in (await contest(site, players.contest["id"]))["rounds"]}
         site.hoithi("audit")
+
+
+async def test_a_wrong_key_is_mended_and_the_ranks_change_as_another_recomputes_them(tmp_path: Path) -> None:
+    with Site(tmp_path, HOITHI_REVIEW_PACE_MS="0", HOITHI_REVIEW_PEOPLE="0") as site:
+        players = Players(site.url, seed=82)
+        await players.open()
+        await players.play(80)
+        await players.check_results(60)
+        await close_round(site, players.round)
+        async with httpx.AsyncClient(base_url=site.url, cookies=organiser_cookies(site), follow_redirects=True) as organiser:
+            console = f"/console/rounds/{players.round}"
+            await shows(organiser, console, "Giải thưởng và công bố")
+            assert await standings(players) == await expected(players, players.tally.correct)
+            contest, _, slug = players.round.partition(".")
+            keys = f"/console/contests/{contest}/vong/{slug}/dap-an"
+            question, letter, text, old, new = another_key(players)
+            await post(organiser, keys, action="propose", question=question, right=letter, reason="đề in nhầm đáp án")
+            await shows(organiser, f"{console}/key", "đề in nhầm đáp án")
+            assert await standings(players) == await expected(players, players.tally.correct), "a trial judges nobody"
+            await post(organiser, keys, action="publish", version="2")
+            correct = {
+                attempt: right - (chosen.get(text) == old) + (chosen.get(text) == new)
+                for (attempt, right), chosen in zip(players.tally.correct.items(), players.tally.chosen.values(), strict=True)
+            }
+            assert correct != players.tally.correct
+            async with asyncio.timeout(60):
+                while await standings(players) != await expected(players, correct):
+                    await asyncio.sleep(0.5)
+        await players.close()
+        site.hoithi("audit")
+
+
+def another_key(players: Players) -> tuple[str, str, str, str, str]:
+    """A question that many had: its id in the bank, another option's letter, its text, the right option and that other one."""
+    counts = Counter(text for chosen in players.tally.chosen.values() for text in chosen)
+    text = counts.most_common(1)[0][0]
+    with (EXAMPLE / "questions.csv").open(encoding="utf-8-sig") as file:
+        row = next(row for row in csv.DictReader(file) if row["text"].strip() == text)
+    letter = next(letter for letter in "abcd" if letter != row["answer"].strip())
+    return row["id"].strip(), letter.upper(), text, row[row["answer"].strip()].strip(), row[letter].strip()
+
+
+async def standings(players: Players) -> list[tuple[int, str, int, int]]:
+    """What everyone is shown: rank, unit, right answers, milliseconds."""
+    shown = await players.call("GET", f"/api/v1/rounds/{players.round}/standings")
+    return [(row["rank"], row["unit"], row["correct"], row["elapsed_ms"]) for row in shown["rows"]]
+
+
+async def expected(players: Players, correct: dict[str, int]) -> list[tuple[int, str, int, int]]:
+    """The same from what the players know themselves, by the rules in words."""
+    tally = players.tally
+    perfect = sum(right == len(tally.chosen[attempt]) for attempt, right in correct.items())
+    rows = []
+    for attempt, right in correct.items():
+        result = await players.call("GET", f"/api/v1/results/{attempt}", headers=tally.headers[attempt])
+        order = (-right, abs(tally.predicted[attempt] - perfect), result["elapsed_ms"], tally.received[attempt])
+        rows.append((order, tally.unit[attempt], right, result["elapsed_ms"]))
+    rows.sort()
+    return [(at, unit, right, elapsed) for at, (_, unit, right, elapsed) in enumerate(rows, 1)]
 
 
 def recomputed(folder: Path, file: bytes, commitment: str, receipt: str) -> None:
