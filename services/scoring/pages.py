@@ -58,8 +58,11 @@ FIGURES: dict[Kind, str] = {
 }
 
 PAGE = 25
-SHOWN = 50
-"""Rows of the top that a round's page shows, and attempts of a case."""
+TOP = 50
+"""Rows of the top that a round's page shows."""
+
+SHOWN = 10
+"""Attempts of a case that its page shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +118,7 @@ class Pages:
         ruled = await self._casebook.ruled(round)
         return render(
             request, "round.html", progress=progress, steps=STEPS, states=STATES, order=tuple(STEPS), units=units,
-            top=top[0][:SHOWN] if top else [], ruled=[each for each in ruled if each.disqualified],
+            top=top[0][:TOP] if top else [], ruled=[each for each in ruled if each.disqualified],
         )  # fmt: skip
 
     async def cases(

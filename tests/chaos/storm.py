@@ -199,7 +199,7 @@ def main() -> int:
     parser.add_argument("--bus", choices=["kafka", "local"], default="kafka")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--rate", type=float, default=300.0, help="attempts a second")
-    parser.add_argument("--every", type=float, default=3.0, help="seconds between kills, on average")
+    parser.add_argument("--every", type=float, default=5.0, help="seconds between kills, on average")
     parser.add_argument("--outage", type=float, default=60.0, help="seconds without any broker")
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # Dead brokers are what this is about.

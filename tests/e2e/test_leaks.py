@@ -24,9 +24,13 @@ ROLES = ("", "reader", "unit", "district", "operator", "city")
 SHOWS_ANSWERS = ("/console/bank", "/dap-an", "/xem-thu")
 """Pages of the city's organisers, who wrote the answers."""
 
+DOCUMENTS = ("/openapi.json", "/asyncapi.json", "/asyncapi.yaml", "/developers", "/developers/events")
+"""What says that there is such a figure, and shows none."""
+
 MOST = 250
 HREF = re.compile(r'(?:href|src)="([^"#]+)"')
-PHONE = re.compile(rb"09\d{8}|\+849\d{8}")
+PHONE = re.compile(rb"(?:0|84)991\d{6}")
+"""Those of the players."""
 
 
 async def test_no_key_no_perfect_paper_no_phone_number_leaves_while_a_round_runs(tmp_path: Path) -> None:
@@ -47,7 +51,7 @@ async def test_no_key_no_perfect_paper_no_phone_number_leaves_while_a_round_runs
                     if not (role == "city" and any(part in path for part in SHOWS_ANSWERS)):
                         assert not any(key in body for key in keys), f"{role}: {path} holds a key"
                     assert not PHONE.search(body), f"{role}: {path} holds {PHONE.search(body)}"
-                    assert b'"perfect"' not in body, f"{role}: {path}"
+                    assert path.split()[0] in DOCUMENTS or b"perfect" not in body, f"{role}: {path}"
         await topics_are_clean(site, keys)
         shown = await players.call("GET", f"/api/v1/rounds/{players.round}/standings")
         assert shown == {"state": "hidden", "rows": [], "next": None}
