@@ -54,6 +54,7 @@ def organiser_cookies(site: Site, role: Role = "city", subtree: str | None = Non
         return thread.submit(lambda: asyncio.run(run())).result()
 
 
-def browser_cookies(site: Site, role: Role = "city", subtree: str | None = None) -> list[Any]:
+def browser_cookies(site: Site, role: Role = "city", subtree: str | None = None, who: str = "all") -> list[Any]:
     """The same in the form that Playwright's `context.add_cookies` takes."""
-    return [{"name": name, "value": value, "url": site.url} for name, value in organiser_cookies(site, role, subtree).items()]
+    cookies = organiser_cookies(site, role, subtree, who)
+    return [{"name": name, "value": value, "url": site.url} for name, value in cookies.items()]

@@ -24,8 +24,8 @@ VERIFY = Path(__file__).parents[2] / "examples" / "verify" / "verify.py"
 PEOPLE = 240
 
 
-async def test_a_closed_round_becomes_a_result_that_anyone_recomputes(tmp_path: Path, bus_of_its_own: dict[str, str]) -> None:
-    with Site(tmp_path, **bus_of_its_own) as site:
+async def test_a_closed_round_becomes_a_result_that_anyone_recomputes(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
         players = Players(site.url, seed=81)
         await players.open()
         await players.play(PEOPLE)
