@@ -1,5 +1,7 @@
 """One organiser, one browser, no developer: from an empty database to a published round, with a bank from Excel and 2,000 people.
 
+On Kafka, for the same steps are taken one by one on the local log by `test_organiser_makes_a_contest` and `test_settlement`.
+
 With HOITHI_SHOTS=folder every page on the way is kept as a picture, at a phone's size and a desktop's.
 """
 
@@ -116,8 +118,8 @@ def local(at: datetime) -> str:
     return at.astimezone(ZONE).strftime("%Y-%m-%dT%H:%M")
 
 
-async def test_from_an_empty_database_to_a_published_round(tmp_path: Path, bus_of_its_own: dict[str, str]) -> None:
-    with Site(tmp_path, HOITHI_EXAMPLE="0", **bus_of_its_own) as site:
+async def test_from_an_empty_database_to_a_published_round(tmp_path: Path, broker: str) -> None:
+    with Site(tmp_path, HOITHI_EXAMPLE="0", HOITHI_BUS=broker) as site:
         async with browsing(site) as (desk, second):
             round = await makes_a_contest(desk)
             await second.page.goto(round)
