@@ -48,13 +48,12 @@ def serve(settings: Settings, services: Sequence[str] = (), name: str | None = N
             faces = [house.face(service) for service in services or SERVICES]
             if not services or "quiz" in services:
                 faces.append(catalogue())
-            console = house.console
-            for start in (console.start, *(face.start for face in faces)):
-                await lifecycle.insist(start, stop)
+            for face in faces:
+                await lifecycle.insist(face.start, stop)
             # What stands now stays: the collector need not walk it again and again between submissions.
             gc.freeze()
             gc.set_threshold(50_000, 20, 50)
-            listen = _Listener(faces, console, settings.host, settings.port)
+            listen = _Listener(faces, house.console, settings.host, settings.port)
             await _run(house, name, listen, [task for face in faces for task in face.tasks], stop)
 
     return _process(settings, name, main)

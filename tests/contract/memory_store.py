@@ -21,6 +21,9 @@ class MemoryCollection:
     def with_options(self, **_: Any) -> MemoryCollection:
         return self
 
+    async def create_index(self, field: str, **_: Any) -> None:
+        """Nothing grows slow or old here."""
+
     async def insert_many(self, documents: Sequence[Document], ordered: bool = True) -> None:
         errors = []
         for index, document in enumerate(documents):

@@ -146,7 +146,6 @@ async def test_two_processes_append_at_once(store_url: str, tmp_path: Path) -> N
 
 async def test_a_hundred_tries_at_once_are_a_hundred_tries(database: Database) -> None:
     lockout = Lockout(database, ManualClock(NOW))
-    await lockout.start()
 
     async def attempt() -> bool:
         try:

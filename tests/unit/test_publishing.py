@@ -69,9 +69,6 @@ class Collection(MemoryCollection):
             if all(flat.get(f) in w["$in"] if isinstance(w, Mapping) else flat.get(f) == w for f, w in query.items()):
                 yield dict(document)
 
-    async def create_index(self, name: str) -> None:
-        """Nothing grows slow here."""
-
     async def delete_many(self, query: Mapping[str, Any]) -> None:
         """No import was left behind."""
 

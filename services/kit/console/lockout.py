@@ -35,11 +35,6 @@ class Lockout:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._tries, self._clock = database["tries"].with_options(write_concern=FACTS), clock
 
-    async def start(self) -> None:
-        """What nobody tried for a day is forgotten."""
-        with store_errors():
-            await self._tries.create_index("seen", expireAfterSeconds=FORGET_SECONDS)
-
     async def count(self, key: str) -> int:
         """Takes a try, and returns how many there were in a row, this one included. Raises Problem 429 while locked."""
         while True:
@@ -47,6 +42,7 @@ class Lockout:
             with store_errors():
                 found = await self._tries.find_one({"_id": key})
             if found is None:
+                await self._forget_the_old()
                 await insert_facts(self._tries, [{"_id": key, "failures": 0, "until": now, "seen": now}])
                 continue
             if found["until"] > now:
@@ -59,6 +55,11 @@ class Lockout:
                 )
             if done.matched_count:
                 return int(failures)
+
+    async def _forget_the_old(self) -> None:
+        # Here and not at the start: a web process serves participants while the store is away.
+        with store_errors():
+            await self._tries.create_index("seen", expireAfterSeconds=FORGET_SECONDS)
 
     async def clear(self, key: str) -> None:
         """The try was right: the count begins anew."""

@@ -71,10 +71,6 @@ class Console:
         self.lockout, self.audit = Lockout(database, clock), AuditLog(database, secrets, clock)
         self.units: Callable[[], Mapping[str, UnitName]] = dict
 
-    async def start(self) -> None:
-        """To be awaited before the first request. Raises StoreDown."""
-        await self.lockout.start()
-
     def parents(self) -> Units:
         """The parent of every unit, for `within`."""
         return {code: unit.parent for code, unit in self.units().items()}
