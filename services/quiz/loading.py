@@ -56,7 +56,6 @@ async def _claim(runtime: Runtime, files: ContestFiles, published: ContestPublis
         "title": published.title,
         "published": Binary(msgspec.json.encode(published)),
         "consent": {"version": files.consent_version, "text": files.consent_text},
-        "bank": Binary(msgspec.json.encode(files.questions)),
     }
     await insert_facts(contests, [document])
     with store_errors():

@@ -27,8 +27,10 @@ MOST = 2**53
 """No prediction and no time is larger: what stores and browsers hold exactly."""
 
 _VERDICTS: tuple[Verdict, ...] = ("valid", "late", "disqualified")
-_PART = re.compile(r"\([A-Z]+\)|[A-Z-]")
-_ANSWERS = re.compile(rf"(?:{_PART.pattern})*")
+PART = re.compile(r"\([A-Z]+\)|[A-Z-]")
+"""The answer to one question: a letter, a blank, or a group."""
+
+_ANSWERS = re.compile(rf"(?:{PART.pattern})*")
 _PACKED = struct.Struct("<HHBHHHHHHHqqq16sH")
 _UNASKED = -1
 
@@ -42,7 +44,7 @@ def _split(answers: str) -> Sequence[str]:
         raise Unfit("the answers are no sequence of letters, blanks and groups")
     if "(" not in answers:
         return answers
-    return ["".join(sorted(set(part.strip("()")))) for part in _PART.findall(answers)]
+    return ["".join(sorted(set(part.strip("()")))) for part in PART.findall(answers)]
 
 
 _split_key = lru_cache(maxsize=1 << 14)(_split)

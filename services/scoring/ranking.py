@@ -139,20 +139,7 @@ class Ranker:
             await self._publish(
                 ResultsPublished(time=head.ranked_at, round=plan.id, page=number, rows=page, revision=head.revision)
             )
-        await self._publish(
-            RoundRanked(
-                time=head.ranked_at,
-                round=plan.id,
-                contest=plan.contest,
-                people=head.people,
-                attempts=head.attempts,
-                valid=head.valid,
-                perfect=head.perfect,
-                pages=head.pages,
-                checksum=head.checksum,
-                revision=head.revision,
-            )
-        )
+        await self._publish(head.told_as(RoundRanked, plan, head.ranked_at))
 
     async def _publish(self, event: ResultsPublished | RoundRanked) -> None:
         await self._runtime.bus.publish([self._runtime.outgoing(event)])

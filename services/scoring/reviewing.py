@@ -35,6 +35,7 @@ class Reviewer:
         self._runtime, self._library = runtime, library
         self.casebook = Casebook(runtime.store)
         self._reviewed: dict[str, bytes] = {}
+        self._clear: dict[str, bytes] = {}
 
     async def tell_rulings(self) -> bool:
         """Tells of rulings that a crash left untold; whether there were any. Raises StoreDown or BusDown."""
@@ -47,12 +48,17 @@ class Reviewer:
     async def cleared(self, plan: RoundPlan, marks: Mapping[int, Mark]) -> bool:
         """Whether the round has been reviewed as it stands and no case waits for a person. Raises StoreDown or BusDown."""
         basis = msgspec.msgpack.encode(marks)
+        if self._clear.get(plan.id) == basis:
+            return True  # Cases are opened by a review alone, and a decision is not taken back.
         if self._reviewed.get(plan.id) != basis:
             review = await self.casebook.review(plan.id)
             if (review is None or review.basis != basis) and not await self._review(plan, marks, basis):
                 return False
             self._reviewed[plan.id] = basis
-        return (await self.casebook.counts(plan.id))["open"] == 0
+        if (await self.casebook.counts(plan.id))["open"]:
+            return False
+        self._clear[plan.id] = basis
+        return True
 
     async def _review(self, plan: RoundPlan, marks: Mapping[int, Mark], basis: bytes) -> bool:
         states = await read_states(self._runtime.store, plan.id, marks)

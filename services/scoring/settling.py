@@ -149,18 +149,7 @@ class Settler:
         head, plan = await self._standings.head(settlement.round), self._library.plan(settlement.round)
         if head is None or settlement.outcome is None:
             return
-        event = RoundFinalised(
-            time=settlement.outcome.finalised_at,
-            round=plan.id,
-            contest=plan.contest,
-            people=head.people,
-            attempts=head.attempts,
-            valid=head.valid,
-            perfect=head.perfect,
-            pages=head.pages,
-            checksum=head.checksum,
-            revision=head.revision,
-        )
+        event = head.told_as(RoundFinalised, plan, settlement.outcome.finalised_at)
         await self._runtime.bus.publish([self._runtime.outgoing(event)])
         await self._settlements.told(plan.id)
         log.info("round.finalised", round=plan.id)

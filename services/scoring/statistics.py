@@ -11,16 +11,16 @@ n, Σx, Σt, Σt², Σxt; the rest score is t - x.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
 import msgspec
 
+from services.scoring.domain import PART
+
 BLANK = "-"
 LETTERS = "ABCDEFGH"
-_PART = re.compile(r"\([A-Z]+\)|[A-Z-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Answer:
 def answers_of(answers: str, key: str, layout: Sequence[str]) -> Iterator[Answer]:
     """The answers to a paper, place by place. `layout` has for each place the question's id and the own places of its options in
     the order shown: "q17:2031" says that A was the third option. The answers fit the paper (the judge has seen to that)."""
-    for given, right, place in zip(_PART.findall(answers), _PART.findall(key), layout, strict=True):
+    for given, right, place in zip(PART.findall(answers), PART.findall(key), layout, strict=True):
         question, _, order = place.rpartition(":")
         chosen = "" if given == BLANK else "".join(sorted(LETTERS[int(order[LETTERS.index(c)])] for c in given.strip("()")))
         yield Answer(question, chosen, bool(chosen) and set(given.strip("()")) == set(right.strip("()")))

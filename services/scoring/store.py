@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from bson import Binary
 
+from services.events import RoundPlan, RoundRanked
 from services.kit.bus import partition_of
 from services.kit.store import FACTS, find_ids, insert_facts, store_errors
 from services.scoring.domain import Judged, Mark, Row, State, Tally, Verdict
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from services.kit.store import Collection, Database
+
+R = TypeVar("R", bound=RoundRanked)
 
 PAGE = 500
 """Rows of a page of standings."""
@@ -130,6 +133,21 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def tally(self) -> Tally:
         return Tally(self.attempts, self.valid, self.perfect)
+
+    def told_as(self, kind: type[R], plan: RoundPlan, at: datetime) -> R:
+        """The event that tells of these standings."""
+        return kind(
+            time=at,
+            round=plan.id,
+            contest=plan.contest,
+            people=self.people,
+            attempts=self.attempts,
+            valid=self.valid,
+            perfect=self.perfect,
+            pages=self.pages,
+            checksum=self.checksum,
+            revision=self.revision,
+        )
 
     @property
     def pages(self) -> int:

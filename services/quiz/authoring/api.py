@@ -11,12 +11,13 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.events import RoundPlan
+from services.kit.console import Account
 from services.kit.i18n import translate
 from services.kit.problems import Problem
 from services.kit.runtime import Runtime
 from services.kit.web import language, problems
 from services.kit.web.console import Organiser, audited
-from services.quiz.authoring.commands import Authoring, Grant, find, who
+from services.quiz.authoring.commands import Authoring, Grant, find
 from services.quiz.authoring.round_pages import DONE
 from services.quiz.authoring.running import Change
 from services.quiz.contest_faults import ContestErrors
@@ -172,13 +173,13 @@ class AdminApi:
         return [PointView(ok=p.ok, blocks=p.blocks, text=text) for p, text in zip(points, said, strict=True)]
 
     async def submit(self, request: Request, session: Organiser, round: str) -> StageView:
-        found = await self._authoring.submit(await self._authoring.get(_contest(round)), round, who(session))
+        found = await self._authoring.submit(await self._authoring.get(_contest(round)), round, session.id)
         await audited(request, "round.submitted", round)
         return StageView(id=found.id, stage=found.stage)
 
     async def approve(self, request: Request, session: Organiser, round: str, body: ApprovalBody) -> StageView:
         draft = await self._authoring.get(_contest(round))
-        found = await self._authoring.approve(draft, round, who(session), body.alone)
+        found = await self._authoring.approve(draft, round, session.id, body.alone)
         await audited(request, "round.approved_alone" if found.alone else "round.approved", round, reason=found.alone)
         return StageView(id=found.id, stage=found.stage)
 
@@ -200,16 +201,16 @@ class AdminApi:
         return await self._change(request, session, round, "close", body.reason, body.closes)
 
     async def _change(
-        self, request: Request, session: object, round: str, change: Change, reason: str, closes: datetime | None = None
+        self, request: Request, session: Account, round: str, change: Change, reason: str, closes: datetime | None = None
     ) -> RoundState:
-        plan: RoundPlan = await self._authoring.change(round, change, who(session), reason, _aware(closes))
+        plan: RoundPlan = await self._authoring.change(round, change, session.id, reason, _aware(closes))
         await audited(request, DONE[change], round, reason=reason, closes=plan.closes.isoformat())
         return RoundState(id=round, state=plan.state, closes=plan.closes, revision=plan.revision)
 
     async def grant(self, request: Request, session: Organiser, round: str, body: GrantBody) -> None:
         draft = await self._authoring.get(_contest(round))
         grant = Grant(body.kind, body.target, body.minutes, body.reason)
-        kept = await self._authoring.grant(draft, round, grant, who(session))
+        kept = await self._authoring.grant(draft, round, grant, session.id)
         await audited(request, "round.extra_time", round, kind=body.kind, target=kept, minutes=body.minutes, reason=body.reason)
 
 

@@ -28,11 +28,6 @@ from services.quiz.shelf import ShelvedPaper
 MOST_BANNER = 300
 
 
-def who(session: object) -> str:
-    """Who acts, from what the dependency `Organiser` gives: an account, or for now a session of the admin link."""
-    return str(getattr(session, "id", session))
-
-
 @dataclass(frozen=True)
 class Grant:
     """Extra minutes for a `participant` (given by phone), a `unit` with all below it, or a `category`."""

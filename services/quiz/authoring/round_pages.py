@@ -16,7 +16,7 @@ from services.kit.web import language, render
 from services.kit.web.console import Organiser, OrganiserForm, audited
 from services.quiz.authoring import forms
 from services.quiz.authoring.checklist import blocked
-from services.quiz.authoring.commands import Authoring, Grant, find, who
+from services.quiz.authoring.commands import Authoring, Grant, find
 from services.quiz.authoring.drafts import RANKING, ContestDraft, RoundDraft, Rules, round_id
 from services.quiz.authoring.live import Banner
 from services.quiz.authoring.pages import STAGES, read_at, said
@@ -125,7 +125,7 @@ class RoundPages:
             stages=STAGES,
             points=points,
             blocked=blocked(points),
-            mine=found.submitted_by == who(session),
+            mine=found.submitted_by == session.id,
             explained=explain(plan or found.plan(contest)),
             grants=self._grants(draft, found),
             until=forms.local((plan or found).closes + timedelta(days=1), draft),
@@ -162,13 +162,13 @@ class RoundPages:
 
     async def submit(self, request: Request, session: Organiser, form: OrganiserForm, contest: str, round: str) -> Response:
         draft = await self._authoring.get(contest)
-        found = await self._authoring.submit(draft, find(draft, round).id, who(session))
+        found = await self._authoring.submit(draft, find(draft, round).id, session.id)
         await audited(request, "round.submitted", found.id)
         return _to(found, contest)
 
     async def approve(self, request: Request, session: Organiser, form: OrganiserForm, contest: str, round: str) -> Response:
         draft = read_at(await self._authoring.get(contest), form)
-        found = await self._authoring.approve(draft, find(draft, round).id, who(session), forms.text(form, "alone"))
+        found = await self._authoring.approve(draft, find(draft, round).id, session.id, forms.text(form, "alone"))
         await audited(request, "round.approved_alone" if found.alone else "round.approved", found.id, reason=found.alone)
         return _to(found, contest)
 
@@ -183,7 +183,7 @@ class RoundPages:
         change = CHANGE[request.url.path.rpartition("/")[2]]
         draft = await self._authoring.get(contest)
         found, reason = find(draft, round), forms.text(form, "reason", 300)
-        plan = await self._authoring.change(found.id, change, who(session), reason, forms.moment(form, "closes", draft.zone))
+        plan = await self._authoring.change(found.id, change, session.id, reason, forms.moment(form, "closes", draft.zone))
         await audited(request, DONE[change], found.id, reason=reason, closes=plan.closes.isoformat())
         return _to(found, contest)
 
@@ -194,7 +194,7 @@ class RoundPages:
         target = forms.text(form, kind) if kind in ("participant", "unit", "category") else ""
         grant = Grant(kind, target, forms.number(form, "minutes", 0, 240), forms.text(form, "reason", 300))
         found = find(draft, round)
-        kept = await self._authoring.grant(draft, found.id, grant, who(session))
+        kept = await self._authoring.grant(draft, found.id, grant, session.id)
         await audited(request, "round.extra_time", found.id, kind=kind, target=kept, minutes=grant.minutes, reason=grant.reason)
         return _to(found, contest)
 
