@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from services.reporting.report import numbers, wording
 from services.reporting.report.document import Block, Cell, Document, Heading, Item, Paragraph, Table
 from services.reporting.report.figures import CategoryLine, Count, Figures, Form, RoundLine, UnitLine
@@ -36,6 +38,11 @@ def compose(figures: Figures, form: Form) -> Document:
         appendix=(by_unit(figures),),
         appendix_name=say("report.appendix"),
     )
+
+
+def tables_only(report: Document) -> Document:
+    """The six tables of a report without its text."""
+    return msgspec.structs.replace(report, name=say("report.tables"), addressees=(), body=report.tables[1:])
 
 
 def _gap(form: Form, what: str, text: str = "") -> Paragraph:
@@ -152,12 +159,7 @@ def _notes(figures: Figures, *names: str) -> tuple[str, ...]:
         "headcount": say("notes.headcount", day=numbers.day(wording.date_of(figures.headcount_day)))
         if figures.headcount_day
         else say("notes.headcount_unknown"),
-        "excluded": say(
-            "notes.excluded",
-            n=numbers.whole(figures.late + figures.disqualified),
-            late=numbers.whole(figures.late),
-            disqualified=numbers.whole(figures.disqualified),
-        ),
+        "excluded": say("notes.excluded", n=numbers.whole(figures.excluded)),
         "rank": say("notes.rank", by=say(f"notes.rank_{figures.ranking}")),
         "before": say("notes.before", before=wording.moment(figures.before, figures)) if figures.before else "",
         "average": say("notes.average", unit=figures.unit.name),
@@ -242,8 +244,6 @@ def by_round(figures: Figures) -> Table:
     notes = ["people", "rounds"]
     if any(each.perfect == "withheld" for each in figures.rounds):
         notes.append("withheld")
-    if not figures.whole:
-        notes.append("correct")
     return wording.table("bieu-3", kinds, rows, _notes(figures, *notes))
 
 

@@ -100,8 +100,8 @@ class LaggingLine(msgspec.Struct, frozen=True, kw_only=True):
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """All figures of a report. `since` is where the period begins, `before` the cut-off that is compared with (None: there is
-    none), `ends` when the last round closes; `headcount_day` is the latest day of a headcount in use (ISO 8601). `whole`: the unit
-    is all of the contest."""
+    none), `ends` when the last round closes; `headcount_day` is the latest day of a headcount in use (ISO 8601). `whole`: the
+    unit is all of the contest."""
 
     contest: str
     title: str
@@ -124,8 +124,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     praised: tuple[UnitLine, ...] = ()
     lagging: tuple[LaggingLine, ...] = ()
     headcount_day: str | None = None
-    late: int = 0
-    disqualified: int = 0
+    excluded: int = 0
     measures: int = 0
     measuring: int = 0
     link: str = ""
