@@ -186,9 +186,11 @@ def form_of(values: dict[str, str]) -> Form:
     """What a page has sent. Raises Problem 422."""
     texts = {name: " ".join(values.get(name, "").split()) for name in TEXTS}
     lines = {name: tuple(filter(None, (" ".join(line.split()) for line in values.get(name, "").splitlines()))) for name in LINES}
-    for name, found in (texts | {name: max(kept, key=len, default="") for name, kept in lines.items()}).items():
+    longest = texts | {name: max(each, key=len, default="") for name, each in lines.items()}
+    for name, found in longest.items():
         if len(found) > LONGEST or len(lines.get(name, ())) > MOST_LINES:
-            raise Problem(422, "too-long", "Nhiều nhất {most} ký tự một dòng, {lines} dòng.", field=name, most=LONGEST, lines=MOST_LINES)
+            fault = "Nhiều nhất {most} ký tự một dòng, {lines} dòng."
+            raise Problem(422, "too-long", fault, field=name, most=LONGEST, lines=MOST_LINES)
     if not texts["issuer"]:
         raise Problem(422, "issuer", "Hãy ghi tên cơ quan ban hành.", field="issuer")
     try:
@@ -196,9 +198,9 @@ def form_of(values: dict[str, str]) -> Form:
     except ValueError:
         raise Problem(422, "deadline", "Ngày không đúng.", field="deadline") from None
     style, ranking = values.get("style", ""), values.get("ranking", "")
+    kept: dict[str, Any] = texts | lines
     return Form(
-        **texts,
-        **lines,
+        **kept,
         deadline=deadline,
         style="party" if style == "party" else "state",
         ranking="rate" if ranking == "rate" else "people",

@@ -100,7 +100,9 @@ class Desk:
         since = _moment(asked, "from", zone) or plans[0].opens
         until = as_of if until is None else until
         if not since <= until <= as_of:
-            raise Problem(422, "period", "Kỳ báo cáo phải bắt đầu trước khi kết thúc, và kết thúc trước khi chốt số liệu.", field="to")
+            raise Problem(
+                422, "period", "Kỳ báo cáo phải bắt đầu trước khi kết thúc, và kết thúc trước khi chốt số liệu.", field="to"
+            )
         before = floor_hour(since) if since > plans[0].opens else as_of - _WEEK
         return Request(
             contest=contest.contest,

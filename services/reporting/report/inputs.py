@@ -61,9 +61,7 @@ def figures_of(
 
 
 class _Maker:
-    def __init__(
-        self, sources: Sources, request: Request, cut: dict[str, Scope], before: dict[str, Scope] | None
-    ) -> None:
+    def __init__(self, sources: Sources, request: Request, cut: dict[str, Scope], before: dict[str, Scope] | None) -> None:
         self._sources, self._request, self._cut = sources, request, cut
         self._contest = sources.contest
         book = ContestBook()
@@ -80,7 +78,7 @@ class _Maker:
         tops = self._shape.children.get(None, [])
         self._root = request.unit or (tops[0] if len(tops) == 1 else None)
         self._whole = self._root is None or tops == [self._root]
-        self._inside = {code: place for code, place in self._listed(self._root, "")}
+        self._inside = dict(self._listed(self._root, ""))
 
     def _of(self, scope: Scope, category: str = "") -> Table:
         known = self._headcounts.table(self._contest.contest, self._request.tree, category, self._day)
@@ -215,9 +213,7 @@ class _Maker:
         for award, round in self._awards():
             for unit in award.units:
                 if self._is_inside(unit.unit):
-                    yield UnitPrize(
-                        prize=unit.prize, round=round, unit=self._name(unit.unit), by=unit.by, figure=unit.figure
-                    )
+                    yield UnitPrize(prize=unit.prize, round=round, unit=self._name(unit.unit), by=unit.by, figure=unit.figure)
 
     def _praised(self) -> Sequence[UnitLine]:
         return ()
@@ -250,5 +246,5 @@ class _Maker:
 
     def _headcount_day(self) -> str | None:
         known = self._headcounts.table(self._contest.contest, self._request.tree, "", self._day)
-        days = [known[code].as_of for code in (self._root, *self._inside) if code in known]
+        days = [known[code].as_of for code in (self._root or "", *self._inside) if code in known]
         return max(days).isoformat() if days else None

@@ -172,7 +172,7 @@ async def _talk(process: asyncio.subprocess.Process, task: bytes, seen: list[str
 
 async def _hear(stream: asyncio.StreamReader, seen: list[str]) -> None:
     async for line in stream:
-        seen.append(line.decode(errors="replace").rstrip())
+        seen.append(line.decode(errors="replace").rstrip())  # noqa: PERF401 - it is looked at meanwhile
 
 
 def _percent(seen: list[str]) -> int:

@@ -1,0 +1,49 @@
+"""What a report tells beside its figures: who won what, headcounts, who was reminded, what units did. Gathered once a cut."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from services.events import ContestBook, PrizesAwarded, decode
+from services.kit.bus import Record
+from services.kit.cloudevents import type_of
+from services.kit.problems import Problem
+from services.reporting.headcounts import Headcounts
+from services.reporting.report.inputs import Measured, Reminded, Sources
+from services.reporting.report.jobs import Request
+
+Reminders = Callable[[str], Awaitable[Mapping[str, Reminded]]]
+"""The reminders of a contest, by unit."""
+Measures = Callable[[str], Awaitable[Mapping[str, Measured]]]
+"""What the units of a contest did to mobilise, by unit."""
+
+
+class Known:
+    """Follows the prizes; knows where the rest is."""
+
+    def __init__(self, book: ContestBook, headcounts: Headcounts, reminders: Reminders, measures: Measures) -> None:
+        self._book, self._headcounts, self._reminders, self._measures = book, headcounts, reminders, measures
+        self._awards: dict[str, dict[str, PrizesAwarded]] = {}
+
+    def read_result(self, record: Record) -> None:
+        """Takes in a record of the topic `results`: only prizes are looked at. Raises msgspec.DecodeError."""
+        if type_of(record.headers) != PrizesAwarded.type:
+            return
+        event = decode(PrizesAwarded.type, record.value)
+        if isinstance(event, PrizesAwarded):
+            self._awards.setdefault(event.contest, {})[event.id] = event
+
+    async def gather(self, request: Request) -> Sources:
+        """All that is known of a contest now. Raises Problem 404, StoreDown."""
+        contest = self._book.contests.get(request.contest)
+        if contest is None:
+            raise Problem(404, "contest", "Không có cuộc thi này.", field="contest")
+        awards = self._awards.get(request.contest, {})
+        return Sources(
+            contest=contest,
+            rounds=tuple(self._book.rounds(request.contest)),
+            headcounts=tuple(self._headcounts.of(request.contest)),
+            awards=tuple(awards[id] for id in sorted(awards)),
+            reminders=dict(await self._reminders(request.contest)),
+            measures=dict(await self._measures(request.contest)),
+        )
