@@ -15,10 +15,12 @@ from services.kit.runtime import Face, Runtime, Work
 from services.kit.store import answers
 from services.reporting.api import Api
 from services.reporting.board import Board
+from services.reporting.cutter import Cutter
+from services.reporting.handlers import TOPICS
 from services.reporting.live import Live, Stream
 from services.reporting.pages import Pages
 from services.reporting.store import Views
-from services.reporting.worker import TOPICS, ReportingWorker
+from services.reporting.worker import ReportingWorker
 
 
 def face(runtime: Runtime) -> Face:
@@ -45,10 +47,11 @@ def work(runtime: Runtime) -> Work:
     book = ContestBook()
     followed = Followed(runtime.bus, "contests", partial(_apply, book))
     worker = ReportingWorker(runtime, book)
+    cutter = Cutter(runtime, book, worker.derived)
     return Work(
         name="reporting",
         start=followed.start,
-        tasks=(followed.run, worker.consume, worker.write),
+        tasks=(followed.run, worker.consume, worker.write, cutter.run),
         ready={"store": partial(answers, runtime.store)},
         rebuild=partial(rebuild, runtime.bus, worker, worker.derived, TOPICS),
     )
