@@ -28,7 +28,7 @@ Format = Literal["docx", "pdf", "xlsx", "csv"]
 Phase = Literal["asked", "cut", "rendering", "ready", "failed", "cancelled"]
 
 OPEN: tuple[Phase, ...] = ("asked", "cut", "rendering")
-LEASE_S = 20
+LEASE_S = 12
 """Seconds after which a worker that is not heard of has lost its job."""
 
 _PIECE = 4 * 1024 * 1024

@@ -22,7 +22,7 @@ from services.reporting.report.jobs import Job, Jobs, Phase, Request
 from services.reporting.report.making import Task
 
 _LOOK_S = 1.0
-_HOLD_S = 5.0
+_HOLD_S = 4.0
 """Seconds between two looks for a job, and between two prolongings of its lease."""
 
 log = structlog.get_logger(__name__)
