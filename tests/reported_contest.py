@@ -106,7 +106,7 @@ def _attempt(rng: Random, person: Person, plan: RoundPlan, week: int, n: int) ->
 
 
 def headcounts(published: ContestPublished, seed: int = 2) -> Iterator[HeadcountApproved]:
-    """Of the city and its categories, and of the wards of all districts but two; one was corrected, one withdrawn, one is of later."""
+    """Of the city, its categories, and the wards of most districts; one was corrected, one withdrawn, one is of a later day."""
     rng = Random(seed)
     day = published.rounds[0].opens
     parents = {unit.parent for unit in published.units}

@@ -126,7 +126,7 @@ def _line(
     paragraph.alignment = align
     form = paragraph.paragraph_format
     form.space_before, form.space_after, form.keep_with_next = Pt(before), Pt(after), keep
-    run = paragraph.add_run(text)
+    run = paragraph.add_run(_clean(text))
     run.bold, run.italic, run.font.size = bold, italic, Pt(size)
     return paragraph
 
@@ -265,7 +265,7 @@ class _Setter:
         paragraph.paragraph_format.first_line_indent = Mm(10)
         paragraph.paragraph_format.line_spacing = 1.1
         if block.gap:
-            run = paragraph.add_run((" " if block.text else "") + block.gap)
+            run = paragraph.add_run((" " if block.text else "") + _clean(block.gap))
             run.italic, run.font.highlight_color = True, WD_COLOR_INDEX.YELLOW
 
     def table(self, table: Table) -> None:
@@ -325,10 +325,13 @@ def _row(cells: list[tuple[str, str]], *, bold: bool = False, italic: bool = Fal
     return f"<w:tr>{properties}{body}</w:tr>"
 
 
-def _escaped(text: str) -> str:
+def _clean(text: str) -> str:
     # Control characters have no place in XML, not even escaped.
-    clean = "".join(c for c in text if c >= " " or c in "\t\n")
-    return clean.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return "".join(c for c in text if c >= " ")
+
+
+def _escaped(text: str) -> str:
+    return _clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _packed(paper: Paper) -> bytes:
