@@ -49,7 +49,8 @@ FIGURES = Figures(
     ),
     rounds=(
         RoundLine(
-            name="Tuần 1", opens=OPENS, closes=OPENS + timedelta(days=7), people=800, attempts=900, perfect=31, correct=2, total=3,
+            name="Tuần 1", opens=OPENS, closes=OPENS + timedelta(days=7), people=800, attempts=900, perfect=31, correct=2,
+            total=3,
         ),
         RoundLine(
             name="Tuần 2", opens=OPENS + timedelta(days=7), closes=OPENS + timedelta(days=28), people=700, attempts=904,
