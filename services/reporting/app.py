@@ -15,8 +15,10 @@ from services.kit.runtime import Face, Runtime, Work
 from services.kit.store import answers
 from services.reporting.api import Api
 from services.reporting.board import Board
+from services.reporting.chronicle import Chronicle
 from services.reporting.live import Live, Stream
 from services.reporting.pages import Pages
+from services.reporting.reminders import Reminders, RemindersWorker
 from services.reporting.store import Views
 from services.reporting.worker import TOPICS, ReportingWorker
 
@@ -41,14 +43,20 @@ def face(runtime: Runtime) -> Face:
 
 
 def work(runtime: Runtime) -> Work:
-    """The counter."""
-    book = ContestBook()
-    followed = Followed(runtime.bus, "contests", partial(_apply, book))
+    """The counter, and what takes down reminders and what has happened to rounds."""
+    book, chronicle = ContestBook(), Chronicle(runtime.store)
+
+    def apply(record: Record) -> None:
+        _apply(book, record)
+        chronicle.hear(record)
+
+    followed = Followed(runtime.bus, "contests", apply)
     worker = ReportingWorker(runtime, book)
+    reminders = RemindersWorker(runtime.bus, Reminders(runtime.store))
     return Work(
         name="reporting",
         start=followed.start,
-        tasks=(followed.run, worker.consume, worker.write),
+        tasks=(followed.run, worker.consume, worker.write, reminders.consume, chronicle.run),
         ready={"store": partial(answers, runtime.store)},
         rebuild=partial(rebuild, runtime.bus, worker, worker.derived, TOPICS),
     )
