@@ -16,8 +16,11 @@ from services.kit.store import answers
 from services.reporting.api import Api
 from services.reporting.board import Board
 from services.reporting.chronicle import Chronicle
+from services.reporting.glance import Glances
 from services.reporting.live import Live, Stream
+from services.reporting.overview_pages import OverviewPages
 from services.reporting.pages import Pages
+from services.reporting.portal import Portal
 from services.reporting.reminders import Reminders, RemindersWorker
 from services.reporting.store import Views
 from services.reporting.worker import TOPICS, ReportingWorker
@@ -32,6 +35,9 @@ def face(runtime: Runtime) -> Face:
     stream = Stream(live, board, book, runtime.clock)
     router = APIRouter()
     router.include_router(Api(book, board, live, stream).router)
+    glances = Glances(book, board, live)
+    router.include_router(OverviewPages(glances).router)
+    router.include_router(Portal(book, board, glances, Chronicle(runtime.store), runtime.clock, runtime.settings).router)
     router.include_router(Pages(book, board, live, runtime.clock).router)
     return Face(
         name="reporting",
