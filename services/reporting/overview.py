@@ -131,10 +131,11 @@ def _legend(by: By, starts: Sequence[float]) -> tuple[Step, ...]:
 
 
 def _shortened(tiles: Sequence[Tile]) -> tuple[Tile, ...]:
-    """Without the first word where others of the group begin with the same: the group says "Phường" once for all."""
+    """Without the first word where others of the group begin with the same: the group says "Phường" once for
+    all. Only a name may be left over: neither the "2" of "Phường 2" nor half a word such as "Thị trấn"."""
     firsts = Counter(tile.name.partition(" ")[0] for tile in tiles)
     return tuple(
-        replace(tile, short=rest) if firsts[first] > 1 and rest and not rest.isdigit() else tile
+        replace(tile, short=rest) if firsts[first] > 1 and rest[:1].isupper() else tile
         for tile in tiles
         for first, _, rest in [tile.name.partition(" ")]
     )

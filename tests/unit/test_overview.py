@@ -11,7 +11,7 @@ from services.events import Unit
 from services.reporting.overview import STEPS, Overview, overview
 
 PARENTS = {"HP": None, "A": "HP", "A1": "A", "A2": "A", "A3": "A", "B": "HP", "B1": "B", "S": "HP"}
-NAMES = {"A": "Quận A", "A1": "Phường Đông", "A2": "Phường 2", "A3": "Xã Tây"}
+NAMES = {"A": "Quận A", "A1": "Phường Đông", "A2": "Phường 2", "A3": "Phường nghề"}
 UNITS = {code: Unit(code=code, parent=parent, name=NAMES.get(code, code), kind="") for code, parent in PARENTS.items()}
 
 
@@ -30,7 +30,7 @@ def test_tiles_stand_below_the_unit_above_them_and_units_without_anything_below_
         ("A", ["A1", "A2", "A3"]), ("B", ["B1"]), (None, ["S"]),
     ]  # fmt: skip
     assert set(shades(found).values()) == {"none"}
-    assert [t.short for t in found.groups[0].tiles] == ["Đông", "Phường 2", "Xã Tây"]
+    assert [t.short for t in found.groups[0].tiles] == ["Đông", "Phường 2", "Phường nghề"]
     assert found.groups[2].tiles[0].inner is False
 
 

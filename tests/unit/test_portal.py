@@ -226,7 +226,7 @@ async def test_the_overview_has_a_tile_for_each_unit_and_leads_on(house: House) 
     for code in ("A1", "A2", "B1"):
         assert f'href="/board/hp?parent={code}"' in page.text
     assert 'href="/board/hp/toan-canh?parent=A"' in page.text
-    assert "Phường A1 &lt;b&gt;: chưa có tổng số thuộc diện, 2 người" in page.text
+    assert "Phường A1 &lt;b&gt;: 2 người" in page.text
     assert "style=" not in page.text
     party = await browser.get("/board/hp/toan-canh", params={"tree": "party", "round": "hp.tuan-1"})
     assert "B1" not in party.text
