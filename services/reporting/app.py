@@ -16,14 +16,16 @@ from services.kit.store import answers
 from services.reporting.api import Api
 from services.reporting.board import Board
 from services.reporting.chronicle import Chronicle
+from services.reporting.cutter import Cutter
 from services.reporting.glance import Glances
+from services.reporting.handlers import TOPICS
 from services.reporting.live import Live, Stream
 from services.reporting.overview_pages import OverviewPages
 from services.reporting.pages import Pages
 from services.reporting.portal import Portal
 from services.reporting.reminders import Reminders, RemindersWorker
 from services.reporting.store import Views
-from services.reporting.worker import TOPICS, ReportingWorker
+from services.reporting.worker import ReportingWorker
 
 
 def face(runtime: Runtime) -> Face:
@@ -58,11 +60,12 @@ def work(runtime: Runtime) -> Work:
 
     followed = Followed(runtime.bus, "contests", apply)
     worker = ReportingWorker(runtime, book)
+    cutter = Cutter(runtime, book, worker.derived)
     reminders = RemindersWorker(runtime.bus, Reminders(runtime.store))
     return Work(
         name="reporting",
         start=followed.start,
-        tasks=(followed.run, worker.consume, worker.write, reminders.consume, chronicle.run),
+        tasks=(followed.run, worker.consume, worker.write, cutter.run, reminders.consume, chronicle.run),
         ready={"store": partial(answers, runtime.store)},
         rebuild=partial(rebuild, runtime.bus, worker, worker.derived, TOPICS),
     )

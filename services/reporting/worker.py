@@ -16,11 +16,10 @@ from services.kit.metrics import BOARD_SECONDS
 from services.kit.runtime import Runtime
 from services.reporting import domain, reminders
 from services.reporting.domain import State
-from services.reporting.handlers import Counted, apply
+from services.reporting.handlers import TOPICS, Counted, apply
 from services.reporting.store import snapshots, views
 
 GROUP = "reporting"
-TOPICS = ("attempts", "scores")
 SUBSCRIPTIONS = (Subscription(GROUP, TOPICS), reminders.SUBSCRIPTION, Subscription("", ("contests",)))
 
 

@@ -31,7 +31,7 @@ from services.kit.runtime import Face
 from services.kit.settings import Settings
 from services.reporting.board import Board
 from services.reporting.chronicle import Chronicle
-from services.reporting.domain import HOUR, Id, State, scored, view
+from services.reporting.domain import HOUR, Id, Judgement, State, scored, view
 from services.reporting.glance import Glances
 from services.reporting.live import Live
 from services.reporting.overview_pages import OverviewPages
@@ -95,7 +95,8 @@ class House(ConsoleHouse):
         self.state = State()
 
     def vote(self, who: str, unit: str, hours: int = 0, n: int = 1) -> None:
-        scored(self.state, Id("hp", "hp.tuan-1", who, n), unit, ("hoc-sinh",), AT + hours * HOUR, "valid", 0)
+        judgement = Judgement(unit, ("hoc-sinh",), AT + hours * HOUR, "valid", 0, 20, 20)
+        scored(self.state, Id("hp", "hp.tuan-1", who, n), judgement)
         self.votes += 1
         self.views["views"].documents[0] = {"_id": 0, "offsets": {"scores": self.votes}, "body": view(self.state)}
 

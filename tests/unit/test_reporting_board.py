@@ -20,7 +20,7 @@ from services.kit.problems import Problem
 from services.kit.store import StoreDown
 from services.reporting.api import Api
 from services.reporting.board import Board, Count
-from services.reporting.domain import HOUR, Id, State, scored, started, view
+from services.reporting.domain import HOUR, Id, Judgement, State, scored, started, view
 from services.reporting.live import Live, Stream
 from services.reporting.store import Views
 
@@ -52,7 +52,7 @@ def book() -> ContestBook:
 
 
 def vote(state: State, who: str, unit: str, round: int = 1, n: int = 1, category: str = "hoc-sinh", hour: int = 0) -> None:
-    scored(state, Id("hp", f"hp.tuan-{round}", who, n), unit, (category,), AT + hour * HOUR, "valid", 0)
+    scored(state, Id("hp", f"hp.tuan-{round}", who, n), Judgement(unit, (category,), AT + hour * HOUR, "valid", 0))
 
 
 def shown(board: Board, *states: State) -> Board:
