@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -35,7 +36,7 @@ class Raw:
     async def read(cls, bus: Bus, folder: Path) -> Raw:
         db = duckdb.connect()
         db.execute("SET TimeZone='UTC'")
-        for topic in ("contests", "scores", "headcounts", "results"):
+        for topic in ("contests", "scores", "headcounts", "results", "deliveries"):
             path = folder / f"{topic}.ndjson"
             with path.open("wb") as out:
                 for record in await bus.read(topic):
@@ -279,18 +280,33 @@ def _by_prize(now: _Count, root: str) -> list[list[Any]]:
 
 
 def _to_urge(now: _Count, root: str) -> list[list[Any]]:
+    """Units without any below them whose rate lies below the common one of all of these, or that were silent for three days."""
     people, headcounts = now.people(), now.headcounts()
-    if root not in headcounts:
-        return []
-    common = people.get(root, (0, 0))[0] / headcounts[root]
+    inner = {u["parent"] for c, u in now.units.items() if c not in now.gone}
+    leaves = [c for c in now.units if c not in inner and c not in now.gone]
+    known = [c for c in leaves if headcounts.get(c)]
+    there, whole = sum(people.get(c, (0, 0))[0] for c in known), sum(headcounts[c] for c in known)
+    common = min(Fraction(there, whole), Fraction(1))
+    last = dict(now.db.execute("SELECT up, max(time) FROM valid JOIN above USING (unit) GROUP BY up").fetchall())
+    reminded = {
+        unit: (days, at)
+        for unit, days, at in now.db.execute(
+            """SELECT unit, count(DISTINCT CAST(timezone('Asia/Ho_Chi_Minh', time) AS DATE)), max(time) FROM deliveries
+            WHERE purpose = 'reminder' AND unit IS NOT NULL GROUP BY unit"""
+        ).fetchall()
+    }
     low = []
     for code, _ in now.listed(root):
-        if headcounts.get(code) and people.get(code, (0, 0))[0] / headcounts[code] < common:
-            low.append((people.get(code, (0, 0))[0] / headcounts[code], now.units[code]["name"], code))
-    return [
-        [
-            str(n), name, rate(people.get(code, (0, 0))[0], headcounts[code]), rate(people[root][0], headcounts[root]),
-            0, NOTHING, UNKNOWN, NOTHING,
-        ]
-        for n, (_, name, code) in enumerate(sorted(low), 1)
-    ]  # fmt: skip
+        if code not in leaves:
+            continue
+        mine = Fraction(people.get(code, (0, 0))[0], headcounts[code]) if headcounts.get(code) else None
+        silent = (now.at - last.get(code, now.contest.rounds[0].opens)) // timedelta(days=1)
+        if silent >= 3 or (mine is not None and mine < common):
+            low.append((mine is None, mine or 0, -silent, now.units[code]["name"], code))
+    rows: list[list[Any]] = []
+    for n, (*_, name, code) in enumerate(sorted(low), 1):
+        times, at = reminded.get(code, (0, None))
+        day: Any = NOTHING if at is None else at.astimezone(ZONE).replace(tzinfo=None)
+        mine = rate(people.get(code, (0, 0))[0], headcounts.get(code))
+        rows.append([str(n), name, mine, half_up(there, whole, 100), times, day, UNKNOWN, NOTHING])
+    return rows

@@ -54,3 +54,9 @@ def show_number(number: float, language: str) -> str:
     """A number with the separators of the language, e.g. "48.210"."""
     text: str = format_decimal(number, locale=language)
     return text
+
+
+def show_rate(rate: float, language: str) -> str:
+    """A percentage with one decimal, without its sign, e.g. "65,0"."""
+    text: str = format_decimal(rate, "0.0", locale=language)
+    return text

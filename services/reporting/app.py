@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from fastapi import APIRouter
 
@@ -16,18 +15,18 @@ from services.kit.runtime import Face, Runtime, Work
 from services.kit.store import answers
 from services.reporting.api import Api
 from services.reporting.board import Board
+from services.reporting.chronicle import Chronicle
 from services.reporting.cuts import Cuts
 from services.reporting.cutter import Cutter
+from services.reporting.glance import Glances
 from services.reporting.handlers import TOPICS
 from services.reporting.headcounts import Headcounts
 from services.reporting.live import Live, Stream
+from services.reporting.overview_pages import OverviewPages
 from services.reporting.pages import Pages
-from services.reporting.report.desk import Desk
-from services.reporting.report.jobs import Forms, Jobs
-from services.reporting.report.known import Known
-from services.reporting.report.maker import Maker
-from services.reporting.report_api import ReportApi
-from services.reporting.report_pages import ReportPages
+from services.reporting.portal import Portal
+from services.reporting.reminders import Reminders, RemindersWorker
+from services.reporting.report_wiring import making, reports
 from services.reporting.store import Views
 from services.reporting.worker import ReportingWorker
 
@@ -41,10 +40,11 @@ def face(runtime: Runtime) -> Face:
     stream = Stream(live, board, book, runtime.clock)
     router = APIRouter()
     router.include_router(Api(book, board, live, stream).router)
+    glances = Glances(book, board, live)
+    router.include_router(OverviewPages(glances).router)
+    router.include_router(Portal(book, board, glances, Chronicle(runtime.store), runtime.clock, runtime.settings).router)
     router.include_router(Pages(book, board, live, runtime.clock).router)
-    desk = Desk(book, Jobs(runtime.store, runtime.clock), Forms(runtime.store), runtime.clock)
-    router.include_router(ReportApi(desk).router)
-    router.include_router(ReportPages(desk, runtime.clock).router)
+    router.include_router(reports(runtime, book))
     return Face(
         name="reporting",
         router=router,
@@ -55,35 +55,33 @@ def face(runtime: Runtime) -> Face:
 
 
 def work(runtime: Runtime) -> Work:
-    """The counter."""
-    book = ContestBook()
-    followed = Followed(runtime.bus, "contests", partial(_apply, book))
+    """The counter, and what takes down reminders and what has happened to rounds."""
+    book, chronicle = ContestBook(), Chronicle(runtime.store)
+
+    def apply(record: Record) -> None:
+        _apply(book, record)
+        chronicle.hear(record)
+
+    followed = Followed(runtime.bus, "contests", apply)
     worker = ReportingWorker(runtime, book)
     cutter = Cutter(runtime, book, worker.derived)
+    reminders = RemindersWorker(runtime.bus, Reminders(runtime.store))
     headcounts = Headcounts(book)
     entries = Followed(runtime.bus, "headcounts", headcounts.read)
-    known = Known(book, headcounts, _none, _none)
-    results = Followed(runtime.bus, "results", known.read_result)
-    address = (runtime.settings.public_url or f"http://localhost:{runtime.settings.port}").rstrip("/")
-    cuts = Cuts(runtime.store, runtime.bus, book, runtime.clock)
-    maker = Maker(runtime, Jobs(runtime.store, runtime.clock), cuts, known.gather, address)
+    papers = making(runtime, book, Cuts(runtime.store, runtime.bus, book, runtime.clock), headcounts)
 
     async def start() -> None:
-        for each in (followed, entries, results):
-            await each.start()
+        for each in (followed.start, entries.start, *papers.starts):
+            await each()
 
+    counting = (worker.consume, worker.write, cutter.run, reminders.consume, chronicle.run)
     return Work(
         name="reporting",
         start=start,
-        tasks=(followed.run, entries.run, results.run, worker.consume, worker.write, cutter.run, maker.run),
+        tasks=(followed.run, entries.run, *counting, *papers.tasks),
         ready={"store": partial(answers, runtime.store)},
         rebuild=partial(rebuild, runtime.bus, worker, worker.derived, TOPICS),
     )
-
-
-async def _none(contest: str) -> dict[str, Any]:
-    """Nothing of the kind is known yet."""
-    return {}
 
 
 def _apply(book: ContestBook, record: Record) -> None:

@@ -73,6 +73,7 @@ FIGURES = Figures(
             deadline=date(2023, 6, 30),
         ),
     ),
+    average=35.5,
     headcount_day="2023-05-15",
     excluded=1234,
     link="https://thi.example/q/A",

@@ -162,7 +162,6 @@ def _notes(figures: Figures, *names: str) -> tuple[str, ...]:
         "excluded": say("notes.excluded", n=numbers.whole(figures.excluded)),
         "rank": say("notes.rank", by=say(f"notes.rank_{figures.ranking}")),
         "before": say("notes.before", before=wording.moment(figures.before, figures)) if figures.before else "",
-        "average": say("notes.average", unit=figures.unit.name),
     }
     return tuple(filter(None, (known.get(name) if name in known else say(f"notes.{name}") for name in names)))
 
@@ -315,7 +314,7 @@ def to_urge(figures: Figures) -> Table:
         ("text", 26),
         ("day", 19),
     )
-    average = rate_of(figures.unit.people, figures.unit.headcount)
+    average = say("unknown") if figures.average is None else figures.average
     rows: list[tuple[Cell, ...]] = [
         (
             str(n),

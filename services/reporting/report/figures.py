@@ -100,8 +100,8 @@ class LaggingLine(msgspec.Struct, frozen=True, kw_only=True):
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """All figures of a report. `since` is where the period begins, `before` the cut-off that is compared with (None: there is
-    none), `ends` when the last round closes; `headcount_day` is the latest day of a headcount in use (ISO 8601). `whole`: the
-    unit is all of the contest."""
+    none), `ends` when the last round closes; `average` the common rate of the units that are judged together (bình quân chung),
+    `headcount_day` the latest day of a headcount in use (ISO 8601). `whole`: the unit is all of the contest."""
 
     contest: str
     title: str
@@ -123,6 +123,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     prizes: tuple[UnitPrize, ...] = ()
     praised: tuple[UnitLine, ...] = ()
     lagging: tuple[LaggingLine, ...] = ()
+    average: float | None = None
     headcount_day: str | None = None
     excluded: int = 0
     measures: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date, datetime
 
 import msgspec
@@ -25,6 +25,7 @@ from services.reporting.report.jobs import Request
 from services.reporting.report.wording import say
 from services.reporting.share import Scope
 from services.reporting.turnout import Figure, Shape, Table, day_of, shape
+from services.reporting.watch import Judged, Rules, Situation, judge
 
 
 class Reminded(msgspec.Struct, frozen=True):
@@ -50,6 +51,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     awards: tuple[PrizesAwarded, ...] = ()
     reminders: dict[str, Reminded] = {}
     measures: dict[str, Measured] = {}
+    rules: Rules = Rules()
 
 
 def figures_of(
@@ -86,7 +88,8 @@ class _Maker:
 
     def figures(self, address: str) -> Figures:
         request, contest = self._request, self._contest
-        lagging = self._lagging()
+        judged = self._judged()
+        lagging = self._lagging(judged)
         measured = [self._sources.measures[code] for code in (self._root, *self._inside) if code in self._sources.measures]
         single = lagging[0].code if len(lagging) == 1 else self._root if not self._whole else None
         root = self._table.figure(self._root)
@@ -109,7 +112,8 @@ class _Maker:
             rounds=tuple(self._rounds()),
             persons=tuple(self._persons()),
             prizes=tuple(self._prizes()),
-            praised=tuple(self._praised()),
+            praised=tuple(self._line(row.unit.code, "") for row in judged.best),
+            average=None if judged.average is None else numbers.tenths(judged.average),
             lagging=lagging,
             headcount_day=self._headcount_day(),
             excluded=root.excluded,
@@ -215,19 +219,25 @@ class _Maker:
                 if self._is_inside(unit.unit):
                     yield UnitPrize(prize=unit.prize, round=round, unit=self._name(unit.unit), by=unit.by, figure=unit.figure)
 
-    def _praised(self) -> Sequence[UnitLine]:
-        return ()
+    def _judged(self) -> Judged:
+        """What the contest's rules say of the units, by the tree of the report."""
+        begun = [plan for plan in self._sources.rounds if plan.opens < self._request.as_of]
+        situation = Situation(
+            at=self._request.as_of,
+            table=self._table,
+            before=self._before,
+            last=self._cut.get("", Scope()).last,
+            opened=begun[0].opens if begun else self._request.since,
+            target=None,
+        )
+        rules = msgspec.structs.replace(self._sources.rules, tree=self._request.tree, by_round=False)
+        return judge(rules, situation, self._root)
 
-    def _lagging(self) -> tuple[LaggingLine, ...]:
-        """Whom a letter names, else the units whose rate lies below the common one, the lowest first."""
-        wanted = [code for code in self._request.units if code in self._inside] if self._request.units else self._low()
+    def _lagging(self, judged: Judged) -> tuple[LaggingLine, ...]:
+        """Whom a letter names, else who lags by the rules, the worst first."""
+        asked = [code for code in self._request.units if code in self._inside or code == self._root]
+        wanted = asked if self._request.units else [row.unit.code for row in judged.lagging if row.unit.code != self._root]
         return tuple(self._lagging_line(code) for code in wanted)
-
-    def _low(self) -> list[str]:
-        common = self._table.figure(self._root).rate
-        rates = {code: self._table.figure(code).rate for code in self._inside}
-        low = {code: rate for code, rate in rates.items() if rate is not None and common is not None and rate < common}
-        return sorted(low, key=lambda code: (low[code], self._units[code].name, code))
 
     def _lagging_line(self, code: str) -> LaggingLine:
         figure = self._table.figure(code)

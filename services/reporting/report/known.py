@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from zoneinfo import ZoneInfo
 
 from services.events import ContestBook, PrizesAwarded, decode
 from services.kit.bus import Record
 from services.kit.cloudevents import type_of
 from services.kit.problems import Problem
 from services.reporting.headcounts import Headcounts
-from services.reporting.report.inputs import Measured, Reminded, Sources
+from services.reporting.reminders import Reminders
+from services.reporting.report.inputs import Reminded, Sources
 from services.reporting.report.jobs import Request
-
-Reminders = Callable[[str], Awaitable[Mapping[str, Reminded]]]
-"""The reminders of a contest, by unit."""
-Measures = Callable[[str], Awaitable[Mapping[str, Measured]]]
-"""What the units of a contest did to mobilise, by unit."""
+from services.reporting.watching import Watch
 
 
 class Known:
     """Follows the prizes; knows where the rest is."""
 
-    def __init__(self, book: ContestBook, headcounts: Headcounts, reminders: Reminders, measures: Measures) -> None:
-        self._book, self._headcounts, self._reminders, self._measures = book, headcounts, reminders, measures
+    def __init__(self, book: ContestBook, headcounts: Headcounts, reminders: Reminders, watch: Watch) -> None:
+        self._book, self._headcounts, self._reminders, self._watch = book, headcounts, reminders, watch
         self._awards: dict[str, dict[str, PrizesAwarded]] = {}
 
     def read_result(self, record: Record) -> None:
@@ -39,11 +36,13 @@ class Known:
         if contest is None:
             raise Problem(404, "contest", "Không có cuộc thi này.", field="contest")
         awards = self._awards.get(request.contest, {})
+        units = [unit.code for unit in contest.units]
+        reminded = await self._reminders.of(request.contest, units, ZoneInfo(contest.timezone))
         return Sources(
             contest=contest,
             rounds=tuple(self._book.rounds(request.contest)),
             headcounts=tuple(self._headcounts.of(request.contest)),
             awards=tuple(awards[id] for id in sorted(awards)),
-            reminders=dict(await self._reminders(request.contest)),
-            measures=dict(await self._measures(request.contest)),
+            reminders={unit: Reminded(each.times, each.last) for unit, each in sorted(reminded.items())},
+            rules=(await self._watch.settings(request.contest)).rules,
         )

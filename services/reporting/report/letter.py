@@ -58,7 +58,7 @@ def watched(figures: Figures) -> Table:
     kinds: Kinds = (
         ("code", 10), ("text", 39), ("count", 25), ("count", 16), ("percent", 25), ("count", 14), ("percent", 16), ("count", 15),
     )  # fmt: skip
-    average = rate_of(figures.unit.people, figures.unit.headcount)
+    average = say("unknown") if figures.average is None else figures.average
     rows: list[tuple[Cell, ...]] = [
         (
             str(n),
@@ -72,7 +72,7 @@ def watched(figures: Figures) -> Table:
         )
         for n, unit in enumerate(figures.lagging, 1)
     ]
-    notes = (say("notes.people"), say("notes.average", unit=figures.unit.name))
+    notes = (say("notes.people"), say("notes.average"))
     return wording.table("cong-van", kinds, rows, notes)
 
 

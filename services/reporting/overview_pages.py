@@ -1,0 +1,90 @@
+"""The city at a glance: for everyone beside the board, for organisers in the console."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request, Response
+
+from services.events.units import trees_of
+from services.kit.console.accounts import within
+from services.kit.problems import Problem
+from services.kit.web import Member, render
+from services.reporting.glance import Glance, Glances
+from services.reporting.overview import By, overview
+
+Code = Annotated[str, Query(max_length=64)]
+
+
+class OverviewPages:
+    """The same tiles, with links that stay on the side where the reader is."""
+
+    def __init__(self, glances: Glances) -> None:
+        self._glances = glances
+        self.router = APIRouter(include_in_schema=False)
+        self.router.add_api_route("/board/{contest}/toan-canh", self.public)
+        self.router.add_api_route("/console/turnout/{contest}/toan-canh", self.console)
+
+    async def public(
+        self,
+        request: Request,
+        contest: str,
+        parent: Code = "",
+        tree: Code = "",
+        category: Code = "",
+        round: Code = "",
+        by: Literal["", "rate", "people"] = "",
+    ) -> Response:
+        """Everyone's."""
+        asked = {"parent": parent, "tree": tree, "category": category, "round": round, "by": by}
+        glance = await self._glances.of(contest, tree, category, round)
+        return render(request, "overview.html", **_shown(glance, f"/board/{contest}", parent or glance.root, asked))
+
+    async def console(
+        self,
+        request: Request,
+        account: Member,
+        contest: str,
+        parent: Code = "",
+        tree: Code = "",
+        category: Code = "",
+        round: Code = "",
+        by: Literal["", "rate", "people"] = "",
+    ) -> Response:
+        """The organisers', each within their own subtree."""
+        asked = {"parent": parent, "tree": tree, "category": category, "round": round, "by": by}
+        glance = await self._glances.of(contest, tree, category, round)
+        root = parent or account.subtree or glance.root
+        if not within(root, account.subtree, glance.parents):
+            raise Problem(403, "subtree", "Đơn vị này nằm ngoài phạm vi của bạn.", field="parent")
+        return render(request, "overview_console.html", **_shown(glance, f"/console/turnout/{contest}", root, asked))
+
+
+def _shown(glance: Glance, base: str, root: str | None, asked: dict[str, str]) -> dict[str, Any]:
+    """What the templates see. Raises Problem 422 for a unit or a tree that there is not."""
+    if root is not None and root not in glance.parents:
+        raise Problem(422, "unit", "Không có đơn vị này trong cuộc thi.", field="parent")
+    trees = trees_of(glance.contest)
+    if asked["tree"] and asked["tree"] not in {tree.id for tree in trees}:
+        raise Problem(422, "tree", "Không có hệ thống đơn vị này trong cuộc thi.", field="tree")
+    wanted: By | None = "rate" if asked["by"] == "rate" else "people" if asked["by"] == "people" else None
+    kept = {name: value for name, value in asked.items() if value and name not in ("parent", "by")}
+
+    def link(page: str, **changed: str) -> str:
+        query = urlencode({name: value for name, value in (kept | changed).items() if value})
+        return f"{base}{page}" + (f"?{query}" if query else "")
+
+    path = glance.path(root)
+    return {
+        "contest": glance.contest,
+        "as_of": glance.as_of,
+        "overview": overview(glance.units, glance.parents, glance.figures, root, wanted),
+        "total": glance.figure(root),
+        "path": path,
+        "asked": asked,
+        "trees": trees,
+        "rounds": glance.rounds,
+        "base": base,
+        "link": link,
+    }
