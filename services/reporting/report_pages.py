@@ -144,7 +144,7 @@ class ReportPages:
         """Keeps it."""
         self._desk.contest(contest)
         unit = self._desk.unit(account, contest, unit)
-        values = {name: str(value) for name, value in form.items() if isinstance(value, str)}
+        values = values_of(Form()) | {name: value for name, value in form.items() if isinstance(value, str)}
         try:
             kept = form_of(values)
         except Problem as problem:
