@@ -72,14 +72,15 @@ class ReportApi:
             raise Problem(500, "report", job.fault)
         if job.phase != "ready":
             return _progress(job, wanted)
+        found = await answer(self._desk, job, table)
         await audited(request, "report.fetched", job.id)
-        return await answer(self._desk, job, table)
+        return found
 
 
 async def answer(desk: Desk, job: Job, table: str = "") -> Response:
     """The file of a job that is ready; of a CSV's tables, only the one that is named. Raises Problem 404, StoreDown."""
     request = job.request
-    content, media, extension = await desk.jobs.file(job), MEDIA[request.format], request.format + ""
+    content, media, extension = await desk.jobs.file(job), MEDIA[request.format], str(request.format)
     if request.format == "csv":
         extension = f"{table}.csv" if table else "csv.zip"
         if table:
