@@ -39,6 +39,7 @@ from tests.site import Site
 
 FORMATS: tuple[Format, ...] = ("pdf", "docx", "xlsx", "csv")
 GOAL = 1.1
+HEAD = b"POST /api/v1/submissions HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
 
 
 def past_contest() -> ContestPublished:
@@ -107,8 +108,7 @@ class Submissions:
     async def _submit(self, body: bytes, moment: float) -> float:
         await asyncio.sleep(moment - time.perf_counter())
         reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(*self._address)
-        head = f"POST /api/v1/submissions HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        writer.write(head.encode() + body)
+        writer.write(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
         answer = await reader.readuntil(b"\r\n\r\n")
         length = next(int(line.split(b":")[1]) for line in answer.split(b"\r\n") if line.lower().startswith(b"content-length"))
         await reader.readexactly(length)
@@ -152,9 +152,8 @@ async def measure(site: Site, options: argparse.Namespace) -> int:
     """The pairs, and what they come to."""
     house = House(site.settings)
     began = time.perf_counter()
-    while behind := await audit.behind(house.runtime("reporting")):
-        print(f"reporting reads {sum(behind.values()):,} records more", flush=True)
-        await asyncio.sleep(5)
+    while await audit.behind(house.runtime("reporting")):
+        await asyncio.sleep(2)
     print(f"all is read after {time.perf_counter() - began:.0f} s", flush=True)
     submissions, reports = Submissions(site.url, site.data / "secrets"), Reports(house)
     await submissions.turn(options.rate, 3)

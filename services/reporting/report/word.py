@@ -60,7 +60,7 @@ def render_word(document: Document, progress: Progress = lambda rows: None) -> b
     setter = _Setter(paper, progress)
     for block in document.body:
         setter.block(block)
-    _set_foot(paper, document.foot)
+    _set_foot(paper, document.foot, document.head.style == "party")
     if document.appendix:
         _turn(paper)
         _line(paper, document.appendix_name, bold=True, align=ALIGN.CENTER)
@@ -161,7 +161,7 @@ def _first(cell: _Cell) -> None:
 
 
 def _set_head(paper: Paper, head: Head) -> None:
-    left_width, right_width = 74.0, 86.0
+    left_width, right_width = 67.0, 93.0
     left, right = _grid(paper, (left_width, right_width))
     party = head.style == "party"
     if head.superior:
@@ -216,10 +216,10 @@ def _set_addressees(paper: Paper, document: Document) -> None:
             _first(cell)
 
 
-def _set_foot(paper: Paper, foot: Foot) -> None:
+def _set_foot(paper: Paper, foot: Foot, party: bool) -> None:
     _line(paper, "", size=6)
     left, right = _grid(paper, (78, 82))
-    _line(left, foot.recipients_title, bold=True, italic=True, size=12)
+    _line(left, foot.recipients_title, bold=not party, italic=not party, size=12).runs[0].underline = party
     for recipient in foot.recipients:
         _line(left, f"- {recipient}", size=11)
     behalf = [foot.behalf] if foot.behalf else []
