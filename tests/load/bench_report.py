@@ -68,10 +68,10 @@ def verdicts(contest: ContestPublished, count: int) -> Iterator[Outgoing]:
 
 
 async def fill(settings: Settings, count: int) -> None:
-    """Writes the contest into the topics of an installation that has never run."""
+    """Writes the attempts into the topics of an installation that has never run. Their contest is published later: `make run`
+    loads its example where there is none."""
     house = House(settings.model_copy(update={"store": "mongodb://127.0.0.1:1"}))
     contest = past_contest()
-    await house.bus.publish([house.runtime("quiz").outgoing(contest)])
     batch: list[Outgoing] = []
     for record in verdicts(contest, count):
         batch.append(record)
@@ -151,6 +151,7 @@ class Reports:
 async def measure(site: Site, options: argparse.Namespace) -> int:
     """The pairs, and what they come to."""
     house = House(site.settings)
+    await house.bus.publish([house.runtime("quiz").outgoing(past_contest())])
     began = time.perf_counter()
     while await audit.behind(house.runtime("reporting")):
         await asyncio.sleep(2)

@@ -133,7 +133,7 @@ def _line(
 
 def _rule(where: Any, width: float, of: float) -> None:
     """A thin line, `width` mm long, in the middle of `of` mm: the border of an otherwise empty paragraph."""
-    paragraph = _line(where, "", size=2)
+    paragraph = _line(where, "", size=2, before=2)
     side = Mm((of - width) / 2)
     paragraph.paragraph_format.left_indent = paragraph.paragraph_format.right_indent = side
     border = f'<w:pBdr {nsdecls("w")}><w:top w:val="single" w:sz="6" w:space="1" w:color="000000"/></w:pBdr>'
@@ -161,9 +161,9 @@ def _first(cell: _Cell) -> None:
 
 
 def _set_head(paper: Paper, head: Head) -> None:
-    left_width, right_width = 67.0, 93.0
-    left, right = _grid(paper, (left_width, right_width))
     party = head.style == "party"
+    left_width, right_width = (76.0, 84.0) if party else (67.0, 93.0)
+    left, right = _grid(paper, (left_width, right_width))
     if head.superior:
         _line(left, head.superior.upper(), size=12, align=ALIGN.CENTER)
     _line(left, head.issuer.upper(), bold=True, size=12, align=ALIGN.CENTER)
