@@ -15,11 +15,14 @@ from services.kit.runtime import Face, Runtime, Work
 from services.kit.store import answers
 from services.reporting.api import Api
 from services.reporting.board import Board
+from services.reporting.cuts import Cuts
 from services.reporting.cutter import Cutter
 from services.reporting.handlers import TOPICS
+from services.reporting.headcounts import Headcounts
 from services.reporting.live import Live, Stream
 from services.reporting.pages import Pages
 from services.reporting.store import Views
+from services.reporting.tables import CutTables, Tables
 from services.reporting.worker import ReportingWorker
 
 
@@ -27,17 +30,26 @@ def face(runtime: Runtime) -> Face:
     """The public board and its API."""
     book = ContestBook()
     followed = Followed(runtime.bus, "contests", partial(_apply, book), copy=runtime.copy_of("contests"))
-    board = Board(book)
+    headcounts = Headcounts(book)
+    counted = Followed(runtime.bus, "headcounts", headcounts.read, copy=runtime.copy_of("headcounts"))
+    tables = Tables(book, headcounts)
+    board = Board(book, tables, runtime.clock)
+    cuts = CutTables(Cuts(runtime.store, runtime.bus, book, runtime.clock), tables)
     live = Live(Views(runtime.store), board, runtime.clock)
     stream = Stream(live, board, book, runtime.clock)
     router = APIRouter()
-    router.include_router(Api(book, board, live, stream).router)
+    router.include_router(Api(book, board, cuts, live, stream).router)
     router.include_router(Pages(book, board, live, runtime.clock).router)
+
+    async def start() -> None:
+        await followed.start()
+        await counted.start()
+
     return Face(
         name="reporting",
         router=router,
-        start=followed.start,
-        tasks=(followed.run, stream.run),
+        start=start,
+        tasks=(followed.run, counted.run, stream.run),
         ready={"store": partial(answers, runtime.store)},
     )
 
