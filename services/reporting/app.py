@@ -23,6 +23,7 @@ from services.reporting.live import Live, Stream
 from services.reporting.pages import Pages
 from services.reporting.store import Views
 from services.reporting.tables import CutTables, Tables
+from services.reporting.turnout_pages import TurnoutPages
 from services.reporting.worker import ReportingWorker
 
 
@@ -40,6 +41,7 @@ def face(runtime: Runtime) -> Face:
     router = APIRouter()
     router.include_router(Api(book, board, cuts, live, stream).router)
     router.include_router(Pages(book, board, live, runtime.clock).router)
+    router.include_router(TurnoutPages(book, board, cuts, live, runtime.clock).router)
 
     async def start() -> None:
         await followed.start()

@@ -50,7 +50,7 @@ class CutTables:
     """Tables of cuts, as they were last asked for."""
 
     def __init__(self, cuts: Cuts, tables: Tables) -> None:
-        self.cuts, self._tables = cuts, tables
+        self.cuts, self.tables = cuts, tables
         self._held: dict[tuple[str, datetime, str, str, str], tuple[tuple[int, int], Table]] = {}
 
     async def table(self, contest: str, at: datetime, tree: str, category: str = "", round: str = "") -> Table:
@@ -70,11 +70,11 @@ class CutTables:
 
     def _kept(self, contest: str, at: datetime, tree: str, category: str, round: str) -> Table | None:
         held = self._held.get((contest, at, tree, category, round))
-        return held[1] if held and held[0] == self._tables.stamp(contest) else None
+        return held[1] if held and held[0] == self.tables.stamp(contest) else None
 
     def _keep(self, cut: Cut, tree: str, category: str, round: str) -> Table:
         if len(self._held) >= _MOST_TABLES:
             self._held.clear()
-        table = self._tables.of_cut(cut, tree, category, round)
-        self._held[cut.contest, cut.at, tree, category, round] = self._tables.stamp(cut.contest), table
+        table = self.tables.of_cut(cut, tree, category, round)
+        self._held[cut.contest, cut.at, tree, category, round] = self.tables.stamp(cut.contest), table
         return table
