@@ -12,7 +12,8 @@ from services.kit.console.accounts import within
 from services.kit.problems import Problem
 from services.kit.web import Member, render
 from services.reporting.glance import Glance, Glances
-from services.reporting.overview import By, overview
+from services.reporting.overview import overview
+from services.reporting.turnout import By
 
 Code = Annotated[str, Query(max_length=64)]
 
@@ -56,18 +57,16 @@ class OverviewPages:
         asked = {"parent": parent, "tree": tree, "category": category, "round": round, "by": by}
         glance = await self._glances.of(contest, tree, category, round)
         root = parent or account.subtree or glance.root
-        if not within(root, account.subtree, glance.parents):
+        if not within(root, account.subtree, glance.table.shape.parents):
             raise Problem(403, "subtree", "Đơn vị này nằm ngoài phạm vi của bạn.", field="parent")
         return render(request, "overview_console.html", **_shown(glance, f"/console/turnout/{contest}", root, asked))
 
 
 def _shown(glance: Glance, base: str, root: str | None, asked: dict[str, str]) -> dict[str, Any]:
-    """What the templates see. Raises Problem 422 for a unit or a tree that there is not."""
-    if root is not None and root not in glance.parents:
+    """What the templates see. Raises Problem 422 for a unit that is not in the tree."""
+    shape = glance.table.shape
+    if root is not None and root not in shape.parents:
         raise Problem(422, "unit", "Không có đơn vị này trong cuộc thi.", field="parent")
-    trees = trees_of(glance.contest)
-    if asked["tree"] and asked["tree"] not in {tree.id for tree in trees}:
-        raise Problem(422, "tree", "Không có hệ thống đơn vị này trong cuộc thi.", field="tree")
     wanted: By | None = "rate" if asked["by"] == "rate" else "people" if asked["by"] == "people" else None
     kept = {name: value for name, value in asked.items() if value and name not in ("parent", "by")}
 
@@ -75,15 +74,14 @@ def _shown(glance: Glance, base: str, root: str | None, asked: dict[str, str]) -
         query = urlencode({name: value for name, value in (kept | changed).items() if value})
         return f"{base}{page}" + (f"?{query}" if query else "")
 
-    path = glance.path(root)
     return {
         "contest": glance.contest,
         "as_of": glance.as_of,
-        "overview": overview(glance.units, glance.parents, glance.figures, root, wanted),
-        "total": glance.figure(root),
-        "path": path,
+        "overview": overview(glance.table, root, wanted),
+        "total": glance.table.figure(root),
+        "path": shape.path(root),
         "asked": asked,
-        "trees": trees,
+        "trees": trees_of(glance.contest),
         "rounds": glance.rounds,
         "base": base,
         "link": link,

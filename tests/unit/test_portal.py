@@ -33,10 +33,12 @@ from services.reporting.board import Board
 from services.reporting.chronicle import Chronicle
 from services.reporting.domain import HOUR, Id, Judgement, State, scored, view
 from services.reporting.glance import Glances
+from services.reporting.headcounts import Headcounts
 from services.reporting.live import Live
 from services.reporting.overview_pages import OverviewPages
 from services.reporting.portal import Kept, Portal
 from services.reporting.store import Views
+from services.reporting.tables import Tables
 from tests.console_house import NOW, ConsoleHouse
 from tests.contract.memory_store import memory_store
 from tests.unit.test_reporting_notes import records
@@ -80,7 +82,8 @@ class House(ConsoleHouse):
         self.book.apply(contest())
         self.time, self.votes = ManualClock(NOW), 0
         store = self.views
-        board = Board(self.book)
+        self.headcounts = Headcounts(self.book)
+        board = Board(self.book, Tables(self.book, self.headcounts), self.time)
         glances = Glances(self.book, board, Live(Views(store), board, self.time))
         self.chronicle = Chronicle(store)
         router = APIRouter()
