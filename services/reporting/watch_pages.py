@@ -27,7 +27,7 @@ from services.kit.web.console import Organiser, OrganiserForm, audited, needs
 from services.reporting.reminders import Reminded, Reminders
 from services.reporting.selection import select
 from services.reporting.turnout import Shape
-from services.reporting.watch import Judged, Lagging, Rules, Situation, depths, judge
+from services.reporting.watch import Judged, Lagging, Rules, Situation, depths, is_within, judge
 from services.reporting.watching import Watch, WatchSettings
 
 REASONS = {"target": "dưới chỉ tiêu", "average": "dưới bình quân", "silent": "không có lượt mới"}
@@ -92,7 +92,7 @@ class WatchPages:
             reminded=await self._reminded(question, units),
             above=lambda code: _above(shape, code),
             trees=trees_of(question.contest),
-            levels=levels(shape),
+            levels=levels(shape, account.subtree),
             hours=self._hours(question),
             root=shape.units[question.root] if question.root else None,
             units=units,
@@ -198,11 +198,12 @@ class WatchPages:
         return self._watch.shape(contest.contest, tree or trees_of(contest)[0].id, today)
 
 
-def levels(shape: Shape) -> list[tuple[int, int, str]]:
+def levels(shape: Shape, within: str | None = None) -> list[tuple[int, int, str]]:
     """The levels of a tree that somebody may choose: number, how many units, the name of one of them."""
     found: dict[int, list[str]] = {}
     for code, deep in depths(shape).items():
-        found.setdefault(deep, []).append(code)
+        if within is None or is_within(shape, code, within):
+            found.setdefault(deep, []).append(code)
     return [(deep, len(codes), shape.units[codes[0]].name) for deep, codes in sorted(found.items())]
 
 
