@@ -35,6 +35,9 @@ REASONS = {"target": "dưới chỉ tiêu", "average": "dưới bình quân", "s
 
 WEEKDAYS = ("Thứ Hai", "Thứ Ba", "Thứ Tư", "Thứ Năm", "Thứ Sáu", "Thứ Bảy", "Chủ nhật")
 
+TEXTS = ("tree", "level", "target", "silent_days", "hours", "weekday", "digest_hour")
+"""The fields of the settings that are always there."""
+
 GRACE = timedelta(minutes=1)
 """After the full hour its figures are cut."""
 
@@ -117,7 +120,7 @@ class WatchPages:
     async def settings(self, request: Request, _: Organiser, contest: str) -> Response:
         """What is watched for, and when it is told."""
         asked = select(self._book, contest)
-        return self._settings(request, asked.contest, await self._watch.settings(contest), None)
+        return self._settings(request, asked.contest, values_of(await self._watch.settings(contest)), None)
 
     async def save(self, request: Request, form: OrganiserForm, contest: str) -> Response:
         """Sets it."""
@@ -125,23 +128,25 @@ class WatchPages:
         try:
             settings = settings_of(form, asked.contest)
         except Problem as problem:
-            return self._settings(request, asked.contest, await self._watch.settings(contest), problem)
+            typed: dict[str, Any] = dict.fromkeys(TEXTS, "") | {name: str(value) for name, value in form.items()}
+            typed |= {"categories": form.getlist("categories")}
+            return self._settings(request, asked.contest, typed, problem)
         await self._watch.save(contest, settings)
         await audited(request, "watch.changed", contest, **msgspec.to_builtins(settings))
         return RedirectResponse(f"/console/turnout/{contest}/watch", 303)
 
     def _settings(
-        self, request: Request, contest: ContestPublished, settings: WatchSettings, problem: Problem | None
+        self, request: Request, contest: ContestPublished, values: Mapping[str, Any], problem: Problem | None
     ) -> Response:
         return render(
             request,
             "watch_settings.html",
             problem.status if problem else 200,
             contest=contest,
-            settings=settings,
+            values=values,
             problem=problem,
             trees=trees_of(contest),
-            levels=levels(self._shape(contest, settings.rules.tree)),
+            levels=levels(self._shape(contest, str(values.get("tree", "")))),
             weekdays=WEEKDAYS,
         )
 
@@ -195,7 +200,8 @@ class WatchPages:
 
     def _shape(self, contest: ContestPublished, tree: str) -> Shape:
         today = self._clock.now().astimezone(ZoneInfo(contest.timezone)).date()
-        return self._watch.shape(contest.contest, tree or trees_of(contest)[0].id, today)
+        trees = [each.id for each in trees_of(contest)]
+        return self._watch.shape(contest.contest, tree if tree in trees else trees[0], today)
 
 
 def levels(shape: Shape, within: str | None = None) -> list[tuple[int, int, str]]:
@@ -205,6 +211,23 @@ def levels(shape: Shape, within: str | None = None) -> list[tuple[int, int, str]
         if within is None or is_within(shape, code, within):
             found.setdefault(deep, []).append(code)
     return [(deep, len(codes), shape.units[codes[0]].name) for deep, codes in sorted(found.items())]
+
+
+def values_of(settings: WatchSettings) -> dict[str, Any]:
+    """The settings as the form shows them: a box that is not ticked is not there."""
+    rules = settings.rules
+    ticked = {"below_average": rules.below_average, "by_round": rules.by_round, "on": settings.on, "daily": settings.daily,
+              "weekly": settings.weekly}  # fmt: skip
+    return {
+        "tree": rules.tree,
+        "level": str(rules.level),
+        "target": "" if rules.target is None else f"{rules.target:g}".replace(".", ","),
+        "silent_days": str(rules.silent_days),
+        "hours": ", ".join(map(str, settings.hours)),
+        "categories": settings.categories,
+        "weekday": str(settings.weekday),
+        "digest_hour": str(settings.digest_hour),
+    } | {name: "on" for name, on in ticked.items() if on}
 
 
 def settings_of(form: FormData, contest: ContestPublished) -> WatchSettings:

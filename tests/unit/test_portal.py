@@ -242,7 +242,7 @@ async def test_the_overview_has_a_tile_for_each_unit_and_leads_on(house: House) 
 async def test_a_district_sees_the_tiles_of_its_own_subtree_alone(house: House) -> None:
     district = await house.signed_in("district", "A")
     page = await district.get("/console/turnout/hp/toan-canh")
-    assert 'href="/console/turnout/hp?parent=A1"' in page.text
+    assert 'href="/console/turnout/hp?unit=A1"' in page.text
     assert "B1" not in page.text
     foreign: httpx.Response = await district.get("/console/turnout/hp/toan-canh", params={"parent": "B"})
     assert foreign.status_code == 403

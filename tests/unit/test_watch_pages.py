@@ -148,6 +148,7 @@ async def test_what_is_watched_for_is_set_by_the_city_and_noted(house: House) ->
 async def test_what_cannot_be_is_refused_and_changes_nothing(house: House, field: str, value: str) -> None:
     page = await submit(await house.signed_in(), WATCH, WATCH, **(GOOD | {field: value}))
     assert page.status_code == 422
-    assert 'role="alert"' in page.text
+    assert page.text.count('role="alert"') == 1
+    assert '<input type="checkbox" name="on" checked>' in page.text, "what was filled in stays"
     assert await house.watch.settings("hp") == WatchSettings()
     assert "watch.changed" not in await house.actions()
