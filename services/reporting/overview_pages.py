@@ -66,7 +66,8 @@ class OverviewPages:
 
 
 def _shown(glance: Glance, base: str, name: str, root: str | None, asked: dict[str, str]) -> dict[str, Any]:
-    """What the templates see; `name` is what the tables' page at `base` calls the unit. Raises Problem 422 for a unit that is not in the tree."""
+    """What the templates see; `name` is what the tables' page at `base` calls the unit. Raises Problem 422 for a unit that is not
+    in the tree."""
     shape = glance.table.shape
     if root is not None and root not in shape.parents:
         raise Problem(422, "unit", "Không có đơn vị này trong cuộc thi.", field="parent")
