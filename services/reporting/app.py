@@ -18,6 +18,7 @@ from services.reporting.board import Board
 from services.reporting.chronicle import Chronicle
 from services.reporting.cuts import Cuts
 from services.reporting.cutter import Cutter
+from services.reporting.digests import Herald
 from services.reporting.glance import Glances
 from services.reporting.handlers import TOPICS
 from services.reporting.headcounts import Headcounts
@@ -28,6 +29,10 @@ from services.reporting.portal import Portal
 from services.reporting.reminders import Reminders, RemindersWorker
 from services.reporting.report_wiring import making, reports
 from services.reporting.store import Views
+from services.reporting.tables import CutTables, Tables
+from services.reporting.turnout_pages import TurnoutPages
+from services.reporting.watch_pages import WatchPages
+from services.reporting.watching import Watch
 from services.reporting.worker import ReportingWorker
 
 
@@ -35,21 +40,32 @@ def face(runtime: Runtime) -> Face:
     """The public board and its API."""
     book = ContestBook()
     followed = Followed(runtime.bus, "contests", partial(_apply, book), copy=runtime.copy_of("contests"))
-    board = Board(book)
+    headcounts = Headcounts(book)
+    counted = Followed(runtime.bus, "headcounts", headcounts.read, copy=runtime.copy_of("headcounts"))
+    tables = Tables(book, headcounts)
+    board = Board(book, tables, runtime.clock)
+    cuts = CutTables(Cuts(runtime.store, runtime.bus, book, runtime.clock), tables)
     live = Live(Views(runtime.store), board, runtime.clock)
     stream = Stream(live, board, book, runtime.clock)
     router = APIRouter()
-    router.include_router(Api(book, board, live, stream).router)
-    glances = Glances(book, board, live)
+    router.include_router(Api(book, board, cuts, live, stream).router)
+    glances, watch = Glances(book, board, live), Watch(runtime.store, book, cuts)
+    router.include_router(WatchPages(book, watch, Reminders(runtime.store), runtime.clock).router)
     router.include_router(OverviewPages(glances).router)
     router.include_router(Portal(book, board, glances, Chronicle(runtime.store), runtime.clock, runtime.settings).router)
     router.include_router(Pages(book, board, live, runtime.clock).router)
+    router.include_router(TurnoutPages(book, board, cuts, live, runtime.clock).router)
     router.include_router(reports(runtime, book))
+
+    async def start() -> None:
+        await followed.start()
+        await counted.start()
+
     return Face(
         name="reporting",
         router=router,
-        start=followed.start,
-        tasks=(followed.run, stream.run),
+        start=start,
+        tasks=(followed.run, counted.run, stream.run),
         ready={"store": partial(answers, runtime.store)},
     )
 
@@ -63,22 +79,35 @@ def work(runtime: Runtime) -> Work:
         chronicle.hear(record)
 
     followed = Followed(runtime.bus, "contests", apply)
+    headcounts = Headcounts(book)
+    counted = Followed(runtime.bus, "headcounts", headcounts.read)
+    cuts = CutTables(Cuts(runtime.store, runtime.bus, book, runtime.clock), Tables(book, headcounts))
     worker = ReportingWorker(runtime, book)
     cutter = Cutter(runtime, book, worker.derived)
+    watch = Watch(runtime.store, book, cuts)
+    herald = Herald(runtime, book, worker.derived, watch)
     reminders = RemindersWorker(runtime.bus, Reminders(runtime.store))
-    headcounts = Headcounts(book)
-    entries = Followed(runtime.bus, "headcounts", headcounts.read)
-    papers = making(runtime, book, Cuts(runtime.store, runtime.bus, book, runtime.clock), headcounts)
+    papers = making(runtime, book, headcounts, watch)
 
     async def start() -> None:
-        for each in (followed.start, entries.start, *papers.starts):
-            await each()
+        await followed.start()
+        await counted.start()
+        await papers.start()
 
-    counting = (worker.consume, worker.write, cutter.run, reminders.consume, chronicle.run)
     return Work(
         name="reporting",
         start=start,
-        tasks=(followed.run, entries.run, *counting, *papers.tasks),
+        tasks=(
+            followed.run,
+            counted.run,
+            worker.consume,
+            worker.write,
+            cutter.run,
+            herald.run,
+            reminders.consume,
+            chronicle.run,
+            *papers.tasks,
+        ),  # fmt: skip,
         ready={"store": partial(answers, runtime.store)},
         rebuild=partial(rebuild, runtime.bus, worker, worker.derived, TOPICS),
     )

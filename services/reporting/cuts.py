@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 MOST_OPEN = 4
 """Cuts that may be in the making at a time: whoever asks for more is asked to come back."""
 
-_HELD = 200
-"""Scopes that a process keeps decoded."""
+_HELD = 300_000
+"""Cells that a process keeps decoded: some 60 MB."""
 
 _PATIENCE = 4.0
 _LOOK_S = 0.2
@@ -97,14 +97,19 @@ class Cuts:
         self._made, self._open, self._parts = database["cuts"], database["cuts_open"], database["cuts_parts"]
         self._scopes = database["cuts_scopes"]
         self._bus, self._book, self._clock = bus, book, clock
+        self._known: dict[str, dict[str, Any]] = {}
         self._held: dict[str, Scope] = {}
 
     async def get(self, contest: str, at: datetime) -> Cut | None:
         """The cut, or None while there is none. Raises StoreDown."""
-        with store_errors():
-            document = await self._made.find_one({"_id": cut_id(contest, at)})
+        id = cut_id(contest, at)
+        document = self._known.get(id)
         if document is None:
-            return None
+            with store_errors():
+                document = await self._made.find_one({"_id": id})
+            if document is None:
+                return None
+            self._known[id] = document
         held = await self._load({digest for _, digest in document["scopes"]})
         scopes = {name: held[digest] for name, digest in document["scopes"]}
         return Cut(contest, at, document["made_at"], scopes)
@@ -187,9 +192,9 @@ class Cuts:
         for digest, document in (await find_ids(self._scopes, digests - held.keys())).items():
             held[digest] = decode(zlib.decompress(document["body"]))[""]
             await asyncio.sleep(0)
-        if len(self._held.keys() | held.keys()) > _HELD:
-            self._held.clear()
         self._held |= held
+        if sum(scope.size for scope in self._held.values()) > _HELD:
+            self._held = held
         return held
 
 

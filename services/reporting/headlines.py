@@ -13,7 +13,7 @@ from services.events import RoundPlan, state_at
 from services.kit.i18n import show_number, show_rate, show_time, translate
 from services.reporting.board import Hour
 from services.reporting.chronicle import Happening
-from services.reporting.glance import Figure, Glance
+from services.reporting.glance import Glance
 
 LEADERS = 3
 DAYS = 14
@@ -67,9 +67,10 @@ class Entry(NamedTuple):
 
 def leaders(glance: Glance) -> list[Leader]:
     """The units below the top with the most people."""
-    found = [(glance.units[code].name, glance.figures.get(code, Figure(0, 0))) for code in glance.below(glance.root)]
-    found = sorted((row for row in found if row[1].people), key=lambda row: (-row[1].people, row[0]))[:LEADERS]
-    return [Leader(name, f.people, f.rate, max(1, 100 * f.people // found[0][1].people)) for name, f in found]
+    rows = [row for row in glance.table.rows(glance.root)[:LEADERS] if row.figure.people]
+    return [
+        Leader(r.unit.name, r.figure.people, r.figure.rate, max(1, 100 * r.figure.people // rows[0].figure.people)) for r in rows
+    ]
 
 
 def days(hours: Sequence[Hour]) -> list[Day]:
@@ -95,7 +96,7 @@ def sentences(glance: Glance, current: RoundPlan | None, days: Sequence[Day], li
             people=number(total.people), attempts=number(total.attempts)),
     ]  # fmt: skip
     if total.rate is not None:
-        told.append(say("Tỷ lệ tham gia chung đạt {rate} %.", rate=show_rate(total.rate, lang)))
+        told.append(say("Tỷ lệ tham gia chung đạt {rate}.", rate=show_rate(total.rate, lang)))
     if current is not None:
         state = _STATES[state_at(current, glance.as_of)]
         told.append(say(state, round=current.name, opens=at(current.opens), closes=at(current.closes)))

@@ -16,7 +16,8 @@ from services.kit.bus import Transient
 from services.kit.clock import Clock
 from services.kit.metrics import STREAMS
 from services.kit.problems import Problem
-from services.reporting.board import NOBODY, Board, Count
+from services.reporting.board import Board
+from services.reporting.share import NOTHING, Cell
 from services.reporting.store import Views
 
 PERIOD = 1.0
@@ -109,7 +110,7 @@ class Stream:
     def __init__(self, live: Live, board: Board, book: ContestBook, clock: Clock) -> None:
         self._live, self._board, self._book, self._clock = live, board, book, clock
         self._listeners: set[Listener] = set()
-        self._told: dict[str, Mapping[str, Count]] = {}
+        self._told: dict[str, Mapping[str, Cell]] = {}
         self._states: dict[str, str] = {}
         self._closed = False
 
@@ -151,18 +152,18 @@ class Stream:
     def _produce(self, as_of: datetime) -> None:
         contests = {listener.contest for listener in self._listeners} & self._book.contests.keys()
         for contest in contests:
-            table, told = self._board.table(contest), self._told.get(contest, {})
+            table, told = self._board.table(contest).cells, self._told.get(contest, {})
             self._told[contest] = table
             if table is not told:
                 units = table.keys() | told.keys()
-                changed = {code: table.get(code, NOBODY) for code in units if table.get(code) != told.get(code)}
+                changed = {code: table.get(code, NOTHING) for code in units if table.get(code) != told.get(code)}
                 if changed:
                     self._tell(contest, turnout(as_of, table, changed, whole=False))
             for state in self._changed_rounds(contest):
                 self._tell(contest, message("round", state))
             self._catch_up(contest, as_of, table)
 
-    def _catch_up(self, contest: str, as_of: datetime, table: Mapping[str, Count]) -> None:
+    def _catch_up(self, contest: str, as_of: datetime, table: Mapping[str, Cell]) -> None:
         """Tells new and slow listeners everything."""
         behind = [listener for listener in self._listeners if listener.behind and listener.contest == contest]
         if behind:
@@ -190,17 +191,17 @@ class Stream:
                 listener.put(text)
 
 
-def turnout(as_of: datetime, table: Mapping[str, Count], rows: Mapping[str, Count], whole: bool) -> bytes:
+def turnout(as_of: datetime, table: Mapping[str, Cell], rows: Mapping[str, Cell], whole: bool) -> bytes:
     """The event `turnout`: what everybody together comes to, and these rows, roll-ups included. `whole` says that units which
     are not in it have nobody."""
-    total = table.get("", NOBODY)
+    total = table.get("", NOTHING)
     return message(
         "turnout",
         {
             "as_of": as_of,
             "whole": whole,
-            "totals": total._asdict(),
-            "rows": [{"unit": code, **count._asdict()} for code, count in rows.items() if code],
+            "totals": {"people": total.people, "attempts": total.attempts},
+            "rows": [{"unit": code, "people": cell.people, "attempts": cell.attempts} for code, cell in rows.items() if code],
         },
     )
 

@@ -7,27 +7,16 @@ is not known is neither good nor bad.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal, Protocol
 
 from services.events import Unit
-
-By = Literal["rate", "people"]
+from services.reporting.turnout import By, Figure, Table
 
 STEPS = 5
 RATES = (0.0, 20.0, 40.0, 60.0, 80.0)
 """Where each step of a rate begins, in percent."""
-
-
-class Measured(Protocol):
-    """Figures of a unit, all below it included. `rate` is a percentage, None where the headcount is not known."""
-
-    @property
-    def people(self) -> int: ...
-    @property
-    def rate(self) -> float | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,35 +59,25 @@ class Overview:
     has_rates: bool
 
 
-def overview(
-    units: Mapping[str, Unit],
-    parents: Mapping[str, str | None],
-    figures: Mapping[str, Measured],
-    root: str | None,
-    by: By | None = None,
-) -> Overview:
-    """The units two levels below `root` (None: the top of the tree), grouped by those between. `parents` says who stands below
-    whom; units that have no figures have nobody. Groups and tiles stand in the order of the units."""
-    below: dict[str | None, list[str]] = {}
-    for code, parent in parents.items():
-        if code in units:
-            below.setdefault(parent, []).append(code)
+def overview(table: Table, root: str | None, by: By | None = None) -> Overview:
+    """The units two levels below `root` (None: the top of the tree), grouped by those between, in the order of the tree."""
+    below = table.shape.children
     heads = below.get(root, [])
-    shown = [code for head in heads for code in (head, *below.get(head, ()))]
-    has_rates = any((figure := figures.get(code)) and figure.rate is not None for code in shown)
+    leaves = [code for head in heads for code in below.get(head, [head])]
+    figures = {code: table.figure(code) for code in {*heads, *leaves}}
+    has_rates = any(figure.rate is not None for figure in figures.values())
     by = by if by and (by == "people" or has_rates) else ("rate" if has_rates else "people")
-    leaves = [code for code in shown if parents[code] != root or not below.get(code)]
-    starts = RATES if by == "rate" else _starts([figures[code].people for code in leaves if code in figures])
-    tiles = {code: _tile(units[code], figures.get(code), by, starts, bool(below.get(code))) for code in shown}
-    groups = [Group(tiles[head], _shortened([tiles[code] for code in below[head]])) for head in heads if below.get(head)]
-    alone = _shortened([tiles[head] for head in heads if not below.get(head)])
+    starts = RATES if by == "rate" else _starts([figures[code].people for code in leaves])
+    tiles = {code: _tile(table.shape.units[code], figure, by, starts, code in below) for code, figure in figures.items()}
+    groups = [Group(tiles[head], _shortened([tiles[code] for code in below[head]])) for head in heads if head in below]
+    alone = _shortened([tiles[head] for head in heads if head not in below])
     if alone:
         groups.append(Group(None, alone))
     return Overview(by, _legend(by, starts), tuple(groups), has_rates)
 
 
-def _tile(unit: Unit, figure: Measured | None, by: By, starts: Sequence[float], inner: bool) -> Tile:
-    people, rate = (figure.people, figure.rate) if figure else (0, None)
+def _tile(unit: Unit, figure: Figure, by: By, starts: Sequence[float], inner: bool) -> Tile:
+    people, rate = figure.people, figure.rate
     measure = rate if by == "rate" else people
     if people == 0:
         shade = "none"

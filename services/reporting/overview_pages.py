@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.events.units import trees_of
+from services.kit.console import Account
 from services.kit.console.accounts import within
 from services.kit.problems import Problem
-from services.kit.web import Member, render
+from services.kit.web import render
+from services.kit.web.console import needs
 from services.reporting.glance import Glance, Glances
-from services.reporting.overview import By, overview
+from services.reporting.overview import overview
+from services.reporting.turnout import By
 
+Viewer = Annotated[Account, Depends(needs("city", "district", "unit", "reader"))]
 Code = Annotated[str, Query(max_length=64)]
 
 
@@ -39,12 +43,12 @@ class OverviewPages:
         """Everyone's."""
         asked = {"parent": parent, "tree": tree, "category": category, "round": round, "by": by}
         glance = await self._glances.of(contest, tree, category, round)
-        return render(request, "overview.html", **_shown(glance, f"/board/{contest}", parent or glance.root, asked))
+        return render(request, "overview.html", **_shown(glance, f"/board/{contest}", "parent", parent or glance.root, asked))
 
     async def console(
         self,
         request: Request,
-        account: Member,
+        account: Viewer,
         contest: str,
         parent: Code = "",
         tree: Code = "",
@@ -56,34 +60,33 @@ class OverviewPages:
         asked = {"parent": parent, "tree": tree, "category": category, "round": round, "by": by}
         glance = await self._glances.of(contest, tree, category, round)
         root = parent or account.subtree or glance.root
-        if not within(root, account.subtree, glance.parents):
+        if not within(root, account.subtree, glance.table.shape.parents):
             raise Problem(403, "subtree", "Đơn vị này nằm ngoài phạm vi của bạn.", field="parent")
-        return render(request, "overview_console.html", **_shown(glance, f"/console/turnout/{contest}", root, asked))
+        return render(request, "overview_console.html", **_shown(glance, f"/console/turnout/{contest}", "unit", root, asked))
 
 
-def _shown(glance: Glance, base: str, root: str | None, asked: dict[str, str]) -> dict[str, Any]:
-    """What the templates see. Raises Problem 422 for a unit or a tree that there is not."""
-    if root is not None and root not in glance.parents:
+def _shown(glance: Glance, base: str, name: str, root: str | None, asked: dict[str, str]) -> dict[str, Any]:
+    """What the templates see; `name` is what the tables' page at `base` calls the unit. Raises Problem 422 for a unit that is not
+    in the tree."""
+    shape = glance.table.shape
+    if root is not None and root not in shape.parents:
         raise Problem(422, "unit", "Không có đơn vị này trong cuộc thi.", field="parent")
-    trees = trees_of(glance.contest)
-    if asked["tree"] and asked["tree"] not in {tree.id for tree in trees}:
-        raise Problem(422, "tree", "Không có hệ thống đơn vị này trong cuộc thi.", field="tree")
     wanted: By | None = "rate" if asked["by"] == "rate" else "people" if asked["by"] == "people" else None
-    kept = {name: value for name, value in asked.items() if value and name not in ("parent", "by")}
+    kept = {key: value for key, value in asked.items() if value and key not in ("parent", "by")}
 
     def link(page: str, **changed: str) -> str:
-        query = urlencode({name: value for name, value in (kept | changed).items() if value})
+        renamed = {name if key == "parent" and not page else key: value for key, value in (kept | changed).items()}
+        query = urlencode({key: value for key, value in renamed.items() if value})
         return f"{base}{page}" + (f"?{query}" if query else "")
 
-    path = glance.path(root)
     return {
         "contest": glance.contest,
         "as_of": glance.as_of,
-        "overview": overview(glance.units, glance.parents, glance.figures, root, wanted),
-        "total": glance.figure(root),
-        "path": path,
+        "overview": overview(glance.table, root, wanted),
+        "total": glance.table.figure(root),
+        "path": shape.path(root),
         "asked": asked,
-        "trees": trees,
+        "trees": trees_of(glance.contest),
         "rounds": glance.rounds,
         "base": base,
         "link": link,

@@ -209,7 +209,7 @@ class Portal:
             "people_word": translate("người dự thi", lang),
             "attempts": show_number(total.attempts, lang),
             "attempts_word": translate("lượt thi", lang),
-            "rate": "" if total.rate is None else f"{show_rate(total.rate, lang)} %",
+            "rate": "" if total.rate is None else show_rate(total.rate, lang),
             "rate_word": translate("tỷ lệ tham gia", lang),
             "as_of": translate("Số liệu lúc {at}", lang).format(at=show_time(glance.as_of, lang, contest.timezone)),
             "link": origin_text(self._settings),

@@ -13,6 +13,7 @@ from services.kit.lifecycle import Task
 from services.kit.runtime import Runtime
 from services.reporting.cuts import Cuts
 from services.reporting.headcounts import Headcounts
+from services.reporting.measures import Measures
 from services.reporting.reminders import Reminders
 from services.reporting.report.desk import Desk
 from services.reporting.report.jobs import Forms, Jobs
@@ -20,7 +21,6 @@ from services.reporting.report.known import Known
 from services.reporting.report.maker import Maker
 from services.reporting.report_api import ReportApi
 from services.reporting.report_pages import ReportPages
-from services.reporting.tables import Tables
 from services.reporting.watching import Watch
 
 
@@ -28,7 +28,7 @@ from services.reporting.watching import Watch
 class Making:
     """What a worker starts with, and what it then does, to make reports."""
 
-    starts: Sequence[Callable[[], Awaitable[None]]]
+    start: Callable[[], Awaitable[None]]
     tasks: Sequence[Task]
 
 
@@ -41,11 +41,11 @@ def reports(runtime: Runtime, book: ContestBook) -> APIRouter:
     return router
 
 
-def making(runtime: Runtime, book: ContestBook, cuts: Cuts, headcounts: Headcounts) -> Making:
+def making(runtime: Runtime, book: ContestBook, headcounts: Headcounts, watch: Watch) -> Making:
     """The worker's part."""
-    watch = Watch(runtime.store, book, cuts, Tables(book, headcounts))
-    known = Known(book, headcounts, Reminders(runtime.store), watch)
+    known = Known(book, headcounts, Reminders(runtime.store), Measures(runtime.store), watch)
     results = Followed(runtime.bus, "results", known.read_result)
     address = (runtime.settings.public_url or f"http://localhost:{runtime.settings.port}").rstrip("/")
+    cuts = Cuts(runtime.store, runtime.bus, book, runtime.clock)
     maker = Maker(runtime, Jobs(runtime.store, runtime.clock), cuts, known.gather, address)
-    return Making((results.start,), (results.run, maker.run))
+    return Making(results.start, (results.run, maker.run))

@@ -46,6 +46,11 @@ class Scope(msgspec.Struct, frozen=True, array_like=True):
     last: dict[str, int] = {}
 
     @property
+    def size(self) -> int:
+        """How many cells it has."""
+        return sum(map(len, self.cells.values()))
+
+    @property
     def whole(self) -> Cell:
         """Everybody, everywhere."""
         return added(self.cells.get("", {}).values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,8 +12,9 @@ from bson import Binary
 from services.events import ContestBook, RoundPlan
 from services.events.units import trees_of
 from services.kit.store import FACTS, store_errors
-from services.reporting.cuts import Cut, Cuts
-from services.reporting.tables import Tables
+from services.reporting.cuts import Cut
+from services.reporting.tables import CutTables
+from services.reporting.turnout import Shape
 from services.reporting.watch import Rules, Situation
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ class WatchSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Watch:
     """The collection `watch`, and what the rules look at."""
 
-    def __init__(self, database: Database, book: ContestBook, cuts: Cuts, tables: Tables) -> None:
+    def __init__(self, database: Database, book: ContestBook, cuts: CutTables) -> None:
         self._settings = database["watch"].with_options(write_concern=FACTS)
-        self._book, self.cuts, self.tables = book, cuts, tables
+        self._book, self._tables, self.cuts = book, cuts, cuts.cuts
 
     async def settings(self, contest: str) -> WatchSettings:
         """What was set for a contest; nothing is on before. Raises StoreDown."""
@@ -60,16 +61,19 @@ class Watch:
         contest, plans = self._book.contests[cut.contest], self._book.rounds(cut.contest)
         round = self.round_at(plans, cut.at) if rules.by_round else None
         name, tree = round.id if round else "", rules.tree or trees_of(contest)[0].id
-        earlier = await self.cuts.get(cut.contest, cut.at - WEEK)
         return Situation(
             at=cut.at,
-            table=self.tables.of_cut(cut, tree, category, name),
-            before=self.tables.of_cut(earlier, tree, category, name) if earlier else None,
+            table=await self._tables.table(cut.contest, cut.at, tree, category, name),
+            before=await self._tables.made(cut.contest, cut.at - WEEK, tree, category, name),
             # An attempt of any round breaks the silence.
             last=cut.scope().last,
             opened=(round or plans[0]).opens if plans else cut.at,
             target=next((each.target for each in contest.categories if each.id == category), None),
         )
+
+    def shape(self, contest: str, tree: str, day: date) -> Shape:
+        """A tree of a contest on a day."""
+        return self._tables.tables.shape(contest, tree, day)
 
     @staticmethod
     def round_at(plans: Sequence[RoundPlan], at: datetime) -> RoundPlan | None:

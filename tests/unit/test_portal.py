@@ -33,10 +33,12 @@ from services.reporting.board import Board
 from services.reporting.chronicle import Chronicle
 from services.reporting.domain import HOUR, Id, Judgement, State, scored, view
 from services.reporting.glance import Glances
+from services.reporting.headcounts import Headcounts
 from services.reporting.live import Live
 from services.reporting.overview_pages import OverviewPages
 from services.reporting.portal import Kept, Portal
 from services.reporting.store import Views
+from services.reporting.tables import Tables
 from tests.console_house import NOW, ConsoleHouse
 from tests.contract.memory_store import memory_store
 from tests.unit.test_reporting_notes import records
@@ -80,7 +82,8 @@ class House(ConsoleHouse):
         self.book.apply(contest())
         self.time, self.votes = ManualClock(NOW), 0
         store = self.views
-        board = Board(self.book)
+        self.headcounts = Headcounts(self.book)
+        board = Board(self.book, Tables(self.book, self.headcounts), self.time)
         glances = Glances(self.book, board, Live(Views(store), board, self.time))
         self.chronicle = Chronicle(store)
         router = APIRouter()
@@ -239,7 +242,7 @@ async def test_the_overview_has_a_tile_for_each_unit_and_leads_on(house: House) 
 async def test_a_district_sees_the_tiles_of_its_own_subtree_alone(house: House) -> None:
     district = await house.signed_in("district", "A")
     page = await district.get("/console/turnout/hp/toan-canh")
-    assert 'href="/console/turnout/hp?parent=A1"' in page.text
+    assert 'href="/console/turnout/hp?unit=A1"' in page.text
     assert "B1" not in page.text
     foreign: httpx.Response = await district.get("/console/turnout/hp/toan-canh", params={"parent": "B"})
     assert foreign.status_code == 403

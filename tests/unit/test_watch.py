@@ -23,7 +23,7 @@ from services.reporting.cuts import Cuts
 from services.reporting.digests import Herald, Task, due
 from services.reporting.headcounts import Headcounts
 from services.reporting.share import Cell, Scope
-from services.reporting.tables import Tables
+from services.reporting.tables import CutTables, Tables
 from services.reporting.turnout import Headcount, Table, shape
 from services.reporting.watch import LOWEST, Rules, Situation, judge
 from services.reporting.watching import Watch, WatchSettings
@@ -156,9 +156,9 @@ class House:
         self.watch = self.watcher()
 
     def watcher(self) -> Watch:
-        headcounts = SimpleNamespace(table=lambda *_: {code: Headcount(100, AT.date(), "") for code in LEAVES})
-        tables = Tables(self.book, cast("Headcounts", headcounts))
-        return Watch(self.store, self.book, Cuts(self.store, cast("Any", self), self.book, self.clock), tables)
+        headcounts = SimpleNamespace(revision=0, table=lambda *_: {code: Headcount(100, AT.date(), "") for code in LEAVES})
+        cuts = Cuts(self.store, cast("Any", self), self.book, self.clock)
+        return Watch(self.store, self.book, CutTables(cuts, Tables(self.book, cast("Headcounts", headcounts))))
 
     async def end_offsets(self, topic: str) -> Mapping[int, int]:
         return {0: 0}

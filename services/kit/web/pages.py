@@ -65,8 +65,8 @@ def static(path: str) -> str:
 
 
 def render(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
-    """A page. Templates see `_` (translate), `lang`, `show_time`, `show_day`, `show_number`, `show_rate`, `static`,
-    `csrf_field`, `may_open`, `account_of`, `request` and `context`.
+    """A page. Templates see `_` (translate), `lang`, `show_time`, `show_day`, `show_number`, `show_rate`, `static`, `csrf_field`,
+    `may_open`, `account_of`, `request` and `context`.
 
     `_` takes named values for the braces of a sentence and escapes them.
     """

@@ -36,10 +36,11 @@ class Reminded(msgspec.Struct, frozen=True):
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """How many things a unit did to mobilise its people, and the day of the last one."""
+    """How many things a unit did to mobilise its people; the day (ISO 8601) and the words of the last one."""
 
     count: int
-    last: date
+    last: str
+    text: str
 
 
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
@@ -250,7 +251,7 @@ class _Maker:
             headcount=figure.headcount,
             reminded=reminded.times if reminded else 0,
             last=reminded.last if reminded else None,
-            measures=say("measures", n=measured.count, day=numbers.day(measured.last)) if measured else "",
+            measures=_measures(measured) if measured else "",
             deadline=self._request.form.deadline,
         )
 
@@ -258,3 +259,11 @@ class _Maker:
         known = self._headcounts.table(self._contest.contest, self._request.tree, "", self._day)
         days = [known[code].as_of for code in (self._root or "", *self._inside) if code in known]
         return max(days).isoformat() if days else None
+
+
+def _measures(measured: Measured) -> str:
+    text = measured.text if len(measured.text) <= _LONGEST else measured.text[:_LONGEST].rsplit(" ", 1)[0] + "…"
+    return say("measures", text=text, day=numbers.day(date.fromisoformat(measured.last)))
+
+
+_LONGEST = 120

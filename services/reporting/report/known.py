@@ -10,7 +10,8 @@ from services.kit.cloudevents import type_of
 from services.kit.problems import Problem
 from services.reporting.headcounts import Headcounts
 from services.reporting.reminders import Reminders
-from services.reporting.report.inputs import Reminded, Sources
+from services.reporting.measures import Measures
+from services.reporting.report.inputs import Measured, Reminded, Sources
 from services.reporting.report.jobs import Request
 from services.reporting.watching import Watch
 
@@ -18,8 +19,11 @@ from services.reporting.watching import Watch
 class Known:
     """Follows the prizes; knows where the rest is."""
 
-    def __init__(self, book: ContestBook, headcounts: Headcounts, reminders: Reminders, watch: Watch) -> None:
-        self._book, self._headcounts, self._reminders, self._watch = book, headcounts, reminders, watch
+    def __init__(
+        self, book: ContestBook, headcounts: Headcounts, reminders: Reminders, measures: Measures, watch: Watch
+    ) -> None:
+        self._book, self._headcounts, self._watch = book, headcounts, watch
+        self._reminders, self._measures = reminders, measures
         self._awards: dict[str, dict[str, PrizesAwarded]] = {}
 
     def read_result(self, record: Record) -> None:
@@ -44,5 +48,17 @@ class Known:
             headcounts=tuple(self._headcounts.of(request.contest)),
             awards=tuple(awards[id] for id in sorted(awards)),
             reminders={unit: Reminded(each.times, each.last) for unit, each in sorted(reminded.items())},
+            measures=await self._measured(contest.contest),
             rules=(await self._watch.settings(request.contest)).rules,
         )
+
+    async def _measured(self, contest: str) -> dict[str, Measured]:
+        """What each unit did last, and how much it did."""
+        found: dict[str, Measured] = {}
+        for unit, measure in await self._measures.recent(contest, _MOST):
+            held = found.get(unit)
+            found[unit] = Measured(held.count + 1, held.last, held.text) if held else Measured(1, measure.day, measure.text)
+        return dict(sorted(found.items()))
+
+
+_MOST = 20_000
