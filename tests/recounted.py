@@ -28,9 +28,10 @@ _SCORES = {
 
 @dataclass
 class Raw:
-    """A database with a table a topic, of the records as they are."""
+    """A database with a table a topic, of the records as they are; and what units said that they did, by unit."""
 
     db: duckdb.DuckDBPyConnection
+    measures: dict[str, str]
 
     @classmethod
     async def read(cls, bus: Bus, folder: Path) -> Raw:
@@ -43,7 +44,7 @@ class Raw:
                     out.write(record.value + b"\n")
             columns = f", columns={_SCORES}" if topic == "scores" else ""
             db.execute(f"CREATE TABLE {topic} AS SELECT * FROM read_json('{path}', format='newline_delimited'{columns})")
-        return cls(db)
+        return cls(db, {})
 
 
 def half_up(part: int, whole: int, scale: int) -> float:
@@ -58,7 +59,7 @@ class _Count:
     """The figures of a contest as of a time, below a unit."""
 
     def __init__(self, raw: Raw, contest: ContestPublished, at: datetime) -> None:
-        self.db, self.contest, self.at = raw.db, contest, at
+        self.db, self.contest, self.at, self.measures = raw.db, contest, at, raw.measures
         day = (at - timedelta(microseconds=1)).astimezone(ZONE).date().isoformat()
         self.day = day
         self.units: dict[str, Any] = {}
@@ -308,5 +309,5 @@ def _to_urge(now: _Count, root: str) -> list[list[Any]]:
         times, at = reminded.get(code, (0, None))
         day: Any = NOTHING if at is None else at.astimezone(ZONE).replace(tzinfo=None)
         mine = rate(people.get(code, (0, 0))[0], headcounts.get(code))
-        rows.append([str(n), name, mine, half_up(there, whole, 100), times, day, UNKNOWN, NOTHING])
+        rows.append([str(n), name, mine, half_up(there, whole, 100), times, day, now.measures.get(code, UNKNOWN), NOTHING])
     return rows

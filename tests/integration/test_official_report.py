@@ -26,6 +26,7 @@ from python_calamine import CalamineWorkbook
 from deploy.local.wiring import House
 from services.events import AttemptScored, Event
 from services.kit.settings import Settings
+from services.reporting.measures import Measure, Measures
 from services.reporting.reminders import Reminders
 from services.reporting.report.figures import Form
 from services.reporting.report.jobs import Format, Job, Jobs, Request
@@ -118,6 +119,7 @@ async def reported(tmp_path: Path, store_url: str) -> AsyncIterator[Reported]:
 
 async def test_every_figure_of_the_report_is_that_of_the_topics(reported: Reported) -> None:
     raw = await Raw.read(reported.house.bus, reported.folder)
+    await did(reported, raw)
     reported.start()
     await reported.reminded()
     # All are asked for; the worker is killed when the first is there, in the middle of the next; another makes the rest.
@@ -157,6 +159,14 @@ async def test_every_figure_of_the_report_is_that_of_the_topics(reported: Report
     assert again == csv_tables(files["csv"])
     assert (await reported.tables(reported.request("csv", END + timedelta(hours=1)))) != again
     await told(reported, {job.id for job in jobs})
+
+
+async def did(reported: Reported, raw: Raw) -> None:
+    """A ward notes twice what it did; the later one is told."""
+    for day, text in (("2023-06-03", "Phát động tại 12 tổ dân phố"), ("2023-05-30", "Treo băng rôn")):
+        measure = Measure(id=day, day=day, text=text, by="test", at=reported.house.clock.now())
+        await Measures(reported.runtime.store).add(CONTEST.contest, "HP-307-11428", measure)
+    raw.measures["HP-307-11428"] = "Phát động tại 12 tổ dân phố (03/6/2023)"
 
 
 async def told(reported: Reported, ids: set[str]) -> None:

@@ -9,8 +9,8 @@ from services.kit.bus import Record
 from services.kit.cloudevents import type_of
 from services.kit.problems import Problem
 from services.reporting.headcounts import Headcounts
-from services.reporting.reminders import Reminders
 from services.reporting.measures import Measures
+from services.reporting.reminders import Reminders
 from services.reporting.report.inputs import Measured, Reminded, Sources
 from services.reporting.report.jobs import Request
 from services.reporting.watching import Watch
@@ -19,9 +19,7 @@ from services.reporting.watching import Watch
 class Known:
     """Follows the prizes; knows where the rest is."""
 
-    def __init__(
-        self, book: ContestBook, headcounts: Headcounts, reminders: Reminders, measures: Measures, watch: Watch
-    ) -> None:
+    def __init__(self, book: ContestBook, headcounts: Headcounts, reminders: Reminders, measures: Measures, watch: Watch) -> None:
         self._book, self._headcounts, self._watch = book, headcounts, watch
         self._reminders, self._measures = reminders, measures
         self._awards: dict[str, dict[str, PrizesAwarded]] = {}
