@@ -10,18 +10,29 @@ from services.events.contests import (
     Category,
     ContestPublished,
     Document,
+    Placement,
     RoundClosed,
     RoundExtended,
     RoundOpened,
     RoundPaused,
     RoundPlan,
+    Tree,
     Unit,
 )
 from services.events.deliveries import MessageDelivered, MessageFailed
+from services.events.headcounts import HeadcountApproved
 from services.events.keys import RoundKeyed
-from services.events.notices import ReportReady, TurnoutLagging
+from services.events.notices import DigestReady, DigestUnit, ReportReady, TurnoutLagging, TurnoutSilenced
 from services.events.participants import ParticipantErased, ParticipantMoved, ParticipantRegistered
-from services.events.results import ResultsPublished, RoundFinalised, RoundRanked, StandingRow
+from services.events.results import (
+    PersonAwarded,
+    PrizesAwarded,
+    ResultsPublished,
+    RoundFinalised,
+    RoundRanked,
+    StandingRow,
+    UnitAwarded,
+)
 from services.events.rulings import AttemptRuled
 from services.events.scores import AttemptScored
 from services.events.submissions import SubmissionReceived
@@ -36,13 +47,19 @@ __all__ = [
     "Category",
     "ContestBook",
     "ContestPublished",
+    "DigestReady",
+    "DigestUnit",
     "Document",
     "Event",
+    "HeadcountApproved",
     "MessageDelivered",
     "MessageFailed",
     "ParticipantErased",
     "ParticipantMoved",
     "ParticipantRegistered",
+    "PersonAwarded",
+    "Placement",
+    "PrizesAwarded",
     "ReportReady",
     "ResultsPublished",
     "RoundClosed",
@@ -56,8 +73,11 @@ __all__ = [
     "StandingRow",
     "SubmissionReceived",
     "Topic",
+    "Tree",
     "TurnoutLagging",
+    "TurnoutSilenced",
     "Unit",
+    "UnitAwarded",
     "decode",
     "encode",
     "registry",
