@@ -541,12 +541,20 @@ def verify(path, key=None, receipt=None, code=None):
             check_draws(header, report)
             check_prizes(header, ranked, report)
             check_root(header, rows, report)
+            say_override(header)
             if receipt is not None:
                 check_receipt(receipt, code, key or bytes.fromhex(json.loads(lines[-1])["key"]), header, rows, report)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             what = f"{type(error).__name__} {error}"
             report.differs("header", line(1), f"phần đầu không đúng dạng ({what})", f"the header is malformed ({what})")
     return conclude(report, signature)
+
+
+def say_override(header):
+    """No difference, but something to know: the organisers did not wait until every submission was surely in."""
+    if header.get("override"):
+        print(say("       Lưu ý: Ban Tổ chức đã chốt khi hệ thống chưa xác nhận mọi bài đã về.",
+                  "       Note: this was settled before the system could confirm that all was in."))  # fmt: skip
 
 
 def conclude(report, signature):

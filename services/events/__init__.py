@@ -18,6 +18,7 @@ from services.events.contests import (
     Unit,
 )
 from services.events.deliveries import MessageDelivered, MessageFailed
+from services.events.journals import JournalDrained
 from services.events.keys import RoundKeyed
 from services.events.notices import ReportReady, TurnoutLagging
 from services.events.participants import ParticipantErased, ParticipantMoved, ParticipantRegistered
@@ -38,6 +39,7 @@ __all__ = [
     "ContestPublished",
     "Document",
     "Event",
+    "JournalDrained",
     "MessageDelivered",
     "MessageFailed",
     "ParticipantErased",

@@ -16,7 +16,9 @@ from services.kit.store import answers
 from services.kit.tokens import Bearers
 from services.scoring.api import Api
 from services.scoring.casebook import Casebook
+from services.scoring.closing import Closing
 from services.scoring.handlers import Library
+from services.scoring.journals import Journals
 from services.scoring.jury import Jury
 from services.scoring.mending import Trials
 from services.scoring.pages import Pages
@@ -32,22 +34,30 @@ def face(runtime: Runtime) -> Face:
     """Results and standings."""
     book = ContestBook()
     contests = Followed(runtime.bus, "contests", partial(_read_contest, book), copy=runtime.copy_of("contests"))
+    journals = Journals()
+    hosts = Followed(runtime.bus, "journals", partial(_read_journal, journals), copy=runtime.copy_of("journals"))
     verdicts, standings, casebook = Verdicts(runtime.store), Standings(runtime.store), Casebook(runtime.store)
     settlements, key = Settlements(runtime.store), runtime.secrets.get("certificate.key")
     api = Api(book, verdicts, standings, settlements, Bearers(runtime.secrets), runtime.clock)
     pages = Pages(book, casebook, verdicts, standings, Jury(runtime, book), Trials(runtime.store), runtime.clock)
-    settling = SettlePages(book, casebook, standings, settlements, runtime.settings, key, runtime.clock)
+    closing = Closing(book, casebook, standings, settlements, journals, runtime.clock)
+    settling = SettlePages(closing, book, settlements, runtime.settings, key, runtime.clock)
     public = PublicPages(book, standings, settlements, key)
     router = APIRouter()
     router.include_router(api.router)
     router.include_router(pages.router)
     router.include_router(settling.router)
     router.include_router(public.router)
+
+    async def start() -> None:
+        await contests.start()
+        await hosts.start()
+
     return Face(
         name="scoring",
         router=router,
-        start=contests.start,
-        tasks=(contests.run,),
+        start=start,
+        tasks=(contests.run, hosts.run),
         ready={"store": partial(answers, runtime.store)},
     )
 
@@ -75,6 +85,10 @@ def work(runtime: Runtime) -> Work:
 
 def _read_contest(book: ContestBook, record: Record) -> None:
     book.read(type_of(record.headers), record.value)
+
+
+def _read_journal(journals: Journals, record: Record) -> None:
+    journals.read(type_of(record.headers), record.value)
 
 
 def _read_key(library: Library, record: Record) -> None:

@@ -62,7 +62,8 @@ class Final(msgspec.Struct, frozen=True, kw_only=True):
     `reasons` (attempt → a short code, no personal data) say why an attempt is disqualified. `deadlines` (attempt → µs) are those
     of attempts with extra time. `excluded` (participant → code) win no prize. `names` (participant → name) holds the winners who
     agreed to their full name; others are shown as in the standings. `salt` is 32 secret bytes of the round, `drawing` what
-    draws rest on, committed at `committed_at`.
+    draws rest on, committed at `committed_at`. `override`: a person has settled it although a journal was not heard to be
+    drained, or the audit did not agree.
     """
 
     plan: RoundPlan
@@ -85,6 +86,7 @@ class Final(msgspec.Struct, frozen=True, kw_only=True):
     units: tuple[UnitFigure, ...] = ()
     drawing: Drawing | None = None
     committed_at: datetime | None = None
+    override: bool = False
 
 
 class Outcome(NamedTuple):
@@ -140,6 +142,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     awards: list[Award]
     draws: Draws | None
     columns: tuple[str, ...]
+    override: bool = False
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
@@ -299,6 +302,7 @@ def _header(final: Final, outcome: Outcome, receipts: Sequence[str]) -> Header:
         awards=outcome.awards,
         draws=draws(final, outcome.minutes),
         columns=COLUMNS,
+        override=final.override,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import io
 
+import msgspec
 import structlog
 
 from services.events import RoundFinalised, RoundPlan
@@ -111,6 +112,7 @@ class Settler:
             units=self._figures(plan, rows),
             drawing=committed.drawing,
             committed_at=committed.committed_at,
+            override=settlement.override is not None,
         )
 
     def _figures(self, plan: RoundPlan, rows: list[Row]) -> tuple[UnitFigure, ...]:
@@ -150,6 +152,7 @@ class Settler:
         if head is None or settlement.outcome is None:
             return
         event = head.told_as(RoundFinalised, plan, settlement.outcome.finalised_at)
+        event = msgspec.structs.replace(event, override=settlement.override is not None)
         await self._runtime.bus.publish([self._runtime.outgoing(event)])
         await self._settlements.told(plan.id)
         log.info("round.finalised", round=plan.id)

@@ -1,0 +1,164 @@
+"""What a closed round still lacks before its result may be settled and published, and the steps of that, for pages and API alike.
+
+All calls raise StoreDown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from services.events import ContestBook, ContestPublished, JournalDrained, RoundPlan
+from services.kit.clock import Clock, us_of
+from services.kit.problems import Problem
+from services.scoring.casebook import Casebook, Review
+from services.scoring.journals import Journals
+from services.scoring.jury import reason_of
+from services.scoring.prizes import Prize
+from services.scoring.settlement import Override, Settlement, Settlements
+from services.scoring.store import Head, Standings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lack:
+    """One thing that is missing. `text` is the Vietnamese sentence, `values` fill its braces; `yields`: a person may set it aside
+    with a reason."""
+
+    code: str
+    text: str
+    values: dict[str, Any] = field(default_factory=dict)
+    yields: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Readiness:
+    """How a round stands. `head` is there once it is ranked as it closed and was reviewed; `hosts` are those whose journals may
+    still hold submissions of it, once it has closed."""
+
+    plan: RoundPlan
+    head: Head | None
+    review: Review | None
+    cases: int
+    hosts: Sequence[JournalDrained]
+    settlement: Settlement
+
+    @property
+    def lacks(self) -> list[Lack]:
+        """Everything that is missing, what was set aside included."""
+        found = []
+        if self.cases:
+            found.append(Lack(code="cases", text="Còn {n} trường hợp bất thường chờ quyết định.", values={"n": self.cases}))
+        if self.head is None:
+            found.append(Lack(code="not-ranked", text="Vòng thi chưa xếp hạng xong."))
+        if self.review is not None and not self.review.agrees:
+            values = {"submitted": self.review.submitted, "judged": self.review.judged}
+            found.append(
+                Lack(code="audit", text="Đối soát chưa khớp: {submitted} lượt, {judged} điểm.", values=values, yields=True)
+            )
+        if self.hosts:
+            names = ", ".join(host.machine or host.host for host in self.hosts)
+            text = "Chưa chắc mọi bài đã về: còn chờ máy chủ {names}."
+            found.append(Lack(code="journals", text=text, values={"names": names}, yields=True))
+        return found
+
+    @property
+    def yields(self) -> bool:
+        """Whether there is something that a person may set aside: once all else is done."""
+        return all(lack.yields for lack in self.lacks) and bool(self.lacks)
+
+    @property
+    def blocks(self) -> list[Lack]:
+        """What stands in the way: all that is missing but what a person has set aside."""
+        override = self.settlement.override
+        aside = override is not None and override.at >= self.plan.closes
+        return [lack for lack in self.lacks if not (lack.yields and aside)]
+
+
+class Ready(NamedTuple):
+    """A round that nothing stands in the way of; `overridden`: because somebody said so."""
+
+    head: Head
+    settlement: Settlement
+    overridden: bool
+
+
+class Closing:
+    """The steps from a ranked round to a published one."""
+
+    def __init__(
+        self,
+        book: ContestBook,
+        casebook: Casebook,
+        standings: Standings,
+        settlements: Settlements,
+        journals: Journals,
+        clock: Clock,
+    ) -> None:
+        self._book, self._casebook, self._standings, self._settlements = book, casebook, standings, settlements
+        self._journals, self._clock = journals, clock
+
+    def round(self, round: str) -> tuple[RoundPlan, ContestPublished]:
+        """A round and its contest. Raises Problem 404."""
+        plan = self._book.round(round)
+        contest = self._book.contests.get(plan.contest) if plan else None
+        if plan is None or contest is None:
+            raise Problem(404, "round", "Không có vòng thi này.", field="round")
+        return plan, contest
+
+    async def readiness(self, plan: RoundPlan) -> Readiness:
+        """How a round stands."""
+        head, review = await self._standings.head(plan.id), await self._casebook.review(plan.id)
+        cases = (await self._casebook.counts(plan.id))["open"]
+        if head is not None:
+            stands = review is not None and (head.closes, head.marks) == (us_of(plan.closes), review.basis)
+            head = head if stands and head.told and not cases else None
+        return Readiness(
+            plan=plan,
+            head=head,
+            review=review,
+            cases=cases,
+            hosts=self._journals.waiting(plan) if self._clock.now() >= plan.closes else (),
+            settlement=await self._settlements.get(plan.id),
+        )
+
+    async def set_aside(self, plan: RoundPlan, reason: str, by: str) -> Override:
+        """Goes on without what may be set aside. Raises Problem 409 where there is no such thing, or 422."""
+        if not (await self.readiness(plan)).yields:
+            raise Problem(409, "nothing-to-set-aside", "Không còn gì phải bỏ qua.")
+        override = Override(reason=reason_of(reason), by=by, at=self._clock.now())
+        _done(await self._settlements.set_aside(plan.id, override))
+        return override
+
+    async def settle(self, plan: RoundPlan, persons: Sequence[Prize], units: Sequence[Prize]) -> None:
+        """Sets the prizes and asks for the outcome. Raises Problem 409."""
+        ready = await self._unblocked(plan)
+        _done(await self._settlements.plan(plan.id, persons, units))
+        override = ready.settlement.override if ready.overridden else None
+        _done(await self._settlements.ask(plan.id, ready.head.checksum, override))
+
+    async def reopen(self, plan: RoundPlan) -> None:
+        """Takes a settled round back. Raises Problem 409."""
+        _done(await self._settlements.reopen(plan.id))
+
+    async def publish(self, plan: RoundPlan) -> None:
+        """For good. Raises Problem 409."""
+        ready = await self._unblocked(plan)
+        outcome = ready.settlement.outcome
+        if outcome is None or outcome.checksum != ready.head.checksum:
+            raise Problem(409, "ranking-changed", "Xếp hạng đã thay đổi từ khi tính giải. Hãy mở lại và tính lại.")
+        _done(await self._settlements.publish(plan.id))
+
+    async def _unblocked(self, plan: RoundPlan) -> Ready:
+        readiness = await self.readiness(plan)
+        if readiness.blocks:
+            first = readiness.blocks[0]
+            codes = [lack.code for lack in readiness.blocks]
+            raise Problem(409, first.code, first.text, extra={"lacks": codes}, **first.values)
+        assert readiness.head is not None
+        return Ready(readiness.head, readiness.settlement, bool(readiness.lacks))
+
+
+def _done(moved: bool) -> None:
+    if not moved:
+        raise Problem(409, "phase", "Người khác vừa thay đổi. Hãy tải lại trang.")

@@ -1,0 +1,143 @@
+"""What a round still lacks before its result may be settled; what a person may set aside, and that it is on record."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from services.kit.problems import Problem
+from services.scoring.prizes import Prize
+from services.scoring.settlement import Outcome
+from tests.console_house import submit
+from tests.scoring_house import CLOSES, LONG_AGO, NOW, PLAN, ScoringHouse
+
+PAGE = f"/console/rounds/{PLAN.id}/prizes"
+PRIZES = (Prize(name="Giải Nhất", count=1),)
+
+
+@pytest.fixture
+async def scoring(tmp_path: Path) -> AsyncIterator[ScoringHouse]:
+    made = ScoringHouse(tmp_path)
+    yield made
+    await made.house.close()
+
+
+async def lacking(scoring: ScoringHouse) -> list[str]:
+    return [lack.code for lack in (await scoring.closing.readiness(PLAN)).lacks]
+
+
+async def outcome_of(scoring: ScoringHouse) -> None:
+    """What the worker makes of a settlement that was asked for."""
+    (asked,) = await scoring.settlements.asked()
+    outcome = Outcome(
+        awards=(), draws=None, names={}, units={}, digest="d" * 64, checksum=asked.checksum, perfect=1, finalised_at=NOW
+    )
+    assert await scoring.settlements.settle(PLAN.id, outcome)
+
+
+async def test_a_round_waits_for_its_ranking_and_then_for_nobody_on_one_machine(scoring: ScoringHouse) -> None:
+    assert await lacking(scoring) == ["not-ranked"]
+    await scoring.rank()
+    assert await lacking(scoring) == []
+    await scoring.closing.settle(PLAN, PRIZES, ())
+    assert (await scoring.settlements.get(PLAN.id)).phase == "asked"
+
+
+@pytest.mark.parametrize(
+    ("until", "waits"),
+    [
+        (None, True),
+        (CLOSES, True),
+        (CLOSES + timedelta(seconds=1.9), True),
+        (CLOSES + timedelta(seconds=2), False),
+        (NOW, False),
+    ],
+)
+async def test_a_host_is_waited_for_until_all_of_the_round_has_left_it(scoring: ScoringHouse, until: object, waits: bool) -> None:
+    await scoring.rank()
+    scoring.hear("a", NOW)
+    scoring.hear("b", until)  # type: ignore[arg-type]
+    assert await lacking(scoring) == (["journals"] if waits else [])
+
+
+async def test_one_that_left_drained_is_not_waited_for_and_one_that_comes_back_is(scoring: ScoringHouse) -> None:
+    await scoring.rank()
+    scoring.hear("b", LONG_AGO, NOW - timedelta(days=3), left=True)
+    scoring.hear("b", LONG_AGO, NOW - timedelta(days=4))  # an older word, read again
+    assert await lacking(scoring) == []
+    scoring.hear("b", None, NOW)
+    assert await lacking(scoring) == ["journals"]
+
+
+async def test_what_is_submitted_and_not_judged_blocks(scoring: ScoringHouse) -> None:
+    await scoring.rank(submitted=12, judged=11)
+    assert await lacking(scoring) == ["audit"]
+    with pytest.raises(Problem) as refused:
+        await scoring.closing.settle(PLAN, PRIZES, ())
+    assert (refused.value.status, refused.value.code, refused.value.extra) == (409, "audit", {"lacks": ["audit"]})
+
+
+async def test_a_person_may_set_a_silent_host_aside_but_not_the_ranking(scoring: ScoringHouse) -> None:
+    scoring.hear("b", LONG_AGO)
+    with pytest.raises(Problem, match="nothing-to-set-aside"):
+        await scoring.closing.set_aside(PLAN, "máy chủ hỏng đĩa", "somebody")
+    await scoring.rank()
+    with pytest.raises(Problem, match="reason"):
+        await scoring.closing.set_aside(PLAN, "x", "somebody")
+    await scoring.closing.set_aside(PLAN, "máy chủ hỏng đĩa", "somebody")
+    await scoring.closing.settle(PLAN, PRIZES, ())
+    await outcome_of(scoring)
+    settled = await scoring.settlements.get(PLAN.id)
+    assert settled.override
+    assert (settled.override.by, settled.override.reason) == ("somebody", "máy chủ hỏng đĩa")
+    await scoring.closing.publish(PLAN)
+    assert (await scoring.settlements.get(PLAN.id)).override
+
+
+async def test_an_override_that_was_not_needed_in_the_end_is_not_told(scoring: ScoringHouse) -> None:
+    await scoring.rank()
+    scoring.hear("b", None, NOW - timedelta(minutes=1))
+    await scoring.closing.set_aside(PLAN, "máy chủ hỏng đĩa", "somebody")
+    scoring.hear("b", NOW)
+    await scoring.closing.settle(PLAN, PRIZES, ())
+    assert (await scoring.settlements.get(PLAN.id)).override is None
+
+
+async def test_an_override_of_before_an_extension_does_not_outlive_it(scoring: ScoringHouse) -> None:
+    await scoring.rank()
+    scoring.hear("b", None)
+    await scoring.closing.set_aside(PLAN, "máy chủ hỏng đĩa", "somebody")
+    later = msgspec.structs.replace(PLAN, closes=NOW + timedelta(minutes=5))
+    scoring.clock.advance(timedelta(minutes=10))
+    assert [lack.code for lack in (await scoring.closing.readiness(later)).blocks] == ["not-ranked", "journals"]
+
+
+async def test_a_host_that_comes_to_light_later_keeps_a_settled_round_from_being_published(scoring: ScoringHouse) -> None:
+    await scoring.rank()
+    await scoring.closing.settle(PLAN, PRIZES, ())
+    await outcome_of(scoring)
+    scoring.hear("b", None)
+    with pytest.raises(Problem, match="journals"):
+        await scoring.closing.publish(PLAN)
+
+
+async def test_the_page_names_the_host_and_the_override_is_in_the_audit_log(scoring: ScoringHouse) -> None:
+    await scoring.rank(submitted=48210, judged=48210)
+    scoring.hear("3fa9", CLOSES, NOW - timedelta(minutes=7))
+    browser: httpx.AsyncClient = await scoring.house.signed_in("city")
+    page = (await browser.get(PAGE)).text
+    assert "48.210 lượt = 48.210 điểm" in " ".join(page.split())
+    assert "may-3fa9" in page
+    assert "tin cuối lúc 14:53 25/11/2026" in page
+    assert "disabled" in page
+    assert (await submit(browser, PAGE, PAGE, action="settle", persons="Giải Nhất: 1", units="")).status_code == 409
+    done = await submit(browser, PAGE, PAGE, action="override", reason="máy chủ hỏng đĩa")
+    assert "disabled" not in done.text
+    assert "máy chủ hỏng đĩa" in done.text
+    assert "results.override" in await scoring.house.actions()
+    assert (await submit(browser, PAGE, PAGE, action="settle", persons="Giải Nhất: 1", units="")).status_code == 200
