@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
+from fastapi import APIRouter
 
-from services.events import ContestBook, ContestPublished, JournalDrained, RoundPlan, Unit
+from services.events import ContestBook, ContestPublished, JournalDrained, RoundPlan, Unit, encode
+from services.kit.bus import Bus, Outgoing
 from services.kit.clock import ManualClock, us_of
-from services.kit.runtime import Face
+from services.kit.runtime import Face, Runtime
+from services.kit.security import Secrets
 from services.kit.settings import Settings
+from services.scoring.admin_api import AdminApi
 from services.scoring.casebook import Casebook, Review
 from services.scoring.closing import Closing
+from services.scoring.domain import Judged
 from services.scoring.journals import Journals
+from services.scoring.jury import Jury
+from services.scoring.mending import Trials
+from services.scoring.prizes import Award
 from services.scoring.settle_pages import SettlePages
-from services.scoring.settlement import Settlements
-from services.scoring.store import Head, Standings
+from services.scoring.settlement import Outcome, Settlements
+from services.scoring.statistics import Sums
+from services.scoring.stats_api import StatsApi
+from services.scoring.store import Head, Standings, Verdicts
 from tests.console_house import NOW, ConsoleHouse
+from tests.contract.memory_store import memory_store
 
 CLOSES = NOW - timedelta(hours=1)
 PLAN = RoundPlan(
@@ -51,6 +63,18 @@ CONTEST = ContestPublished(
 )
 
 
+class Heard:
+    """As much of a bus as decisions need: what was published."""
+
+    paused = ()
+
+    def __init__(self) -> None:
+        self.published: list[Outgoing] = []
+
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        self.published += records
+
+
 class ScoringHouse:
     """`closing` and the pages above it. The round has been ranked, under the checksum "c" × 64, and no case is open."""
 
@@ -60,25 +84,51 @@ class ScoringHouse:
         self.clock = ManualClock(NOW)
         self.house = ConsoleHouse(folder, [Face(name="scoring", router=self._router(folder), start=_nothing)])
 
-    def _router(self, folder: Path) -> Any:
-        from tests.contract.memory_store import memory_store
-
-        store = memory_store()
-        self.casebook, self.standings, self.settlements = Casebook(store), Standings(store), Settlements(store)
+    def _router(self, folder: Path) -> APIRouter:
+        self.store, settings = memory_store(), Settings(data_dir=folder)
+        self.casebook, self.standings, self.settlements = Casebook(self.store), Standings(self.store), Settlements(self.store)
         self.closing = Closing(self.book, self.casebook, self.standings, self.settlements, self.journals, self.clock)
-        settings = Settings(data_dir=folder)
-        return SettlePages(self.closing, self.book, self.settlements, settings, bytes(32), self.clock).router
+        self.bus = Heard()
+        runtime = Runtime(
+            service="scoring", settings=settings, clock=self.clock, bus=cast("Bus", self.bus),
+            journal=cast("Any", None), store=self.store,            secrets=Secrets(folder), encode=encode,
+        )  # fmt: skip
+        router = APIRouter()
+        for part in (
+            SettlePages(self.closing, self.book, self.settlements, settings, bytes(32), self.clock),
+            AdminApi(self.closing, self.casebook, Jury(runtime, self.book), Trials(self.store)),
+            StatsApi(self.book, self.casebook, self.settlements, self.clock),
+        ):
+            router.include_router(part.router)
+        return router
 
-    async def rank(self, submitted: int = 12, judged: int = 12) -> None:
+    async def rank(self, submitted: int = 12, judged: int = 12, sums: Sums | None = None) -> None:
         """Reviews and ranks the round."""
         basis = msgspec.msgpack.encode({})
-        review = Review(basis=basis, sums={}, seen=judged, at=NOW, submitted=submitted, judged=judged)
+        review = Review(basis=basis, sums=sums or {}, seen=judged, at=NOW, submitted=submitted, judged=judged)
         await self.casebook.file(PLAN.id, [], review)
         head = Head(
             revision=0, checksum="c" * 64, closes=us_of(CLOSES), marks=basis, ranked_at=NOW, people=9, attempts=12, valid=12,
             perfect=1, told=True,
         )  # fmt: skip
         assert await self.standings.claim(PLAN.id, None, head)
+
+    async def outcome(self, awards: tuple[Award, ...] = ()) -> None:
+        """What the worker makes of a settlement that was asked for."""
+        (asked,) = await self.settlements.asked()
+        outcome = Outcome(
+            awards=awards, draws=None, names={}, units={}, digest="d" * 64, checksum=asked.checksum, perfect=1, finalised_at=NOW
+        )
+        assert await self.settlements.settle(PLAN.id, outcome)
+
+    async def judge(self, participant: str) -> str:
+        """One attempt of the round with its verdict; returns its id."""
+        judged = Judged(
+            participant=participant, round=PLAN.id, n=1, unit="A", categories=(), started=0, received=1, digest=bytes(16),
+            prediction=None, verdict="valid", correct=9, total=20, key_version=1, rules=0,
+        )  # fmt: skip
+        await Verdicts(self.store).settle([judged])
+        return judged.attempt
 
     def hear(self, host: str, until: datetime | None, at: datetime = NOW, *, left: bool = False) -> None:
         """A host says how far it has come."""

@@ -14,6 +14,7 @@ from services.kit.replay import rebuild
 from services.kit.runtime import Face, Runtime, Work
 from services.kit.store import answers
 from services.kit.tokens import Bearers
+from services.scoring.admin_api import AdminApi
 from services.scoring.api import Api
 from services.scoring.casebook import Casebook
 from services.scoring.closing import Closing
@@ -26,6 +27,7 @@ from services.scoring.public_pages import PublicPages
 from services.scoring.ranking import Ranker
 from services.scoring.settle_pages import SettlePages
 from services.scoring.settlement import Settlements
+from services.scoring.stats_api import StatsApi
 from services.scoring.store import Standings, Verdicts
 from services.scoring.worker import TOPICS, ScoringWorker
 
@@ -39,15 +41,16 @@ def face(runtime: Runtime) -> Face:
     verdicts, standings, casebook = Verdicts(runtime.store), Standings(runtime.store), Casebook(runtime.store)
     settlements, key = Settlements(runtime.store), runtime.secrets.get("certificate.key")
     api = Api(book, verdicts, standings, settlements, Bearers(runtime.secrets), runtime.clock)
-    pages = Pages(book, casebook, verdicts, standings, Jury(runtime, book), Trials(runtime.store), runtime.clock)
+    jury, trials = Jury(runtime, book), Trials(runtime.store)
+    pages = Pages(book, casebook, verdicts, standings, jury, trials, runtime.clock)
     closing = Closing(book, casebook, standings, settlements, journals, runtime.clock)
     settling = SettlePages(closing, book, settlements, runtime.settings, key, runtime.clock)
     public = PublicPages(book, standings, settlements, key)
+    admin = AdminApi(closing, casebook, jury, trials)
+    stats = StatsApi(book, casebook, settlements, runtime.clock)
     router = APIRouter()
-    router.include_router(api.router)
-    router.include_router(pages.router)
-    router.include_router(settling.router)
-    router.include_router(public.router)
+    for part in (api, admin, stats, pages, settling, public):
+        router.include_router(part.router)
 
     async def start() -> None:
         await contests.start()

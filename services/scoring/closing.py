@@ -19,6 +19,9 @@ from services.scoring.prizes import Prize
 from services.scoring.settlement import Override, Settlement, Settlements
 from services.scoring.store import Head, Standings
 
+MOST_PRIZES = 12
+MOST_WINNERS = 1000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Lack:
@@ -131,7 +134,9 @@ class Closing:
         return override
 
     async def settle(self, plan: RoundPlan, persons: Sequence[Prize], units: Sequence[Prize]) -> None:
-        """Sets the prizes and asks for the outcome. Raises Problem 409."""
+        """Sets the prizes and asks for the outcome. Raises Problem 409, or 422 for more prizes than there may be."""
+        _check_number(persons, "prizes")
+        _check_number(units, "unit_prizes")
         ready = await self._unblocked(plan)
         _done(await self._settlements.plan(plan.id, persons, units))
         override = ready.settlement.override if ready.overridden else None
@@ -157,6 +162,13 @@ class Closing:
             raise Problem(409, first.code, first.text, extra={"lacks": codes}, **first.values)
         assert readiness.head is not None
         return Ready(readiness.head, readiness.settlement, bool(readiness.lacks))
+
+
+def _check_number(prizes: Sequence[Prize], field: str) -> None:
+    if len(prizes) > MOST_PRIZES or sum(prize.count for prize in prizes) > MOST_WINNERS:
+        raise Problem(
+            422, "prizes", "Nhiều nhất {most} loại giải, {winners} giải.", field=field, most=MOST_PRIZES, winners=MOST_WINNERS
+        )
 
 
 def _done(moved: bool) -> None:

@@ -39,8 +39,6 @@ SUGGESTED = (
 )
 """What a form begins with where no prizes were set."""
 
-MOST_PRIZES = 12
-MOST_WINNERS = 1000
 _LINE = re.compile(r"(?P<name>.{1,80}?)\s*:\s*(?P<count>\d{1,4})")
 
 
@@ -149,10 +147,6 @@ def prizes_of(text: str, field: str, by: str | None) -> tuple[Prize, ...]:
         if match is None or not int(match["count"]):
             raise Problem(422, "prize", "Mỗi dòng ghi tên giải, dấu hai chấm và số lượng, như “Giải Nhất: 1”.", field=field)
         found.append(Prize(name=match["name"], count=int(match["count"]), by="people" if by else None))
-    if len(found) > MOST_PRIZES or sum(prize.count for prize in found) > MOST_WINNERS:
-        raise Problem(
-            422, "prizes", "Nhiều nhất {most} loại giải, {winners} giải.", field=field, most=MOST_PRIZES, winners=MOST_WINNERS
-        )
     return tuple(found)
 
 

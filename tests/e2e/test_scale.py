@@ -7,17 +7,21 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from deploy.local.lag import lags
 from deploy.local.wiring import House
 from tests.client import Client
+from tests.organisers import organiser_cookies
 from tests.players import Players
+from tests.rounds import close_round
 from tests.site import HOITHI, Site, free_port
 
 FROZEN_SECONDS = 14
@@ -26,7 +30,7 @@ FROZEN_SECONDS = 14
 
 @pytest.fixture
 def site(broker: str, tmp_path: Path) -> Iterator[Site]:
-    with Site(tmp_path, HOITHI_BUS=broker) as site:
+    with Site(tmp_path, HOITHI_BUS=broker, HOITHI_REVIEW_PACE_MS="0") as site:
         yield site
 
 
@@ -109,6 +113,14 @@ async def test_of_two_hosts_the_one_that_received_first_wins_whenever_it_arrives
         with process(site, "relay", **here):
             await asyncio.sleep(3)
             assert await score(players, attempt, headers, until=20) == 20
+        # The round ends while that host holds a third submission: nobody settles it before it has come.
+        attempt, headers, right, _ = await a_paper(players, person=3)
+        await submit(cut_off, attempt, right)
+        await close_round(site, players.round)
+        assert await lacks(site, players.round, "audit") == {"journals": [socket.gethostname()]}
+        with process(site, "relay", **here):
+            assert await lacks(site, players.round, "journals") == {}
+        assert await score(players, attempt, headers, until=20) == 20
         cut_off.close()
     site.hoithi("audit")
     await players.close()
@@ -132,6 +144,19 @@ async def test_with_ack_kafka_a_reply_waits_for_the_brokers_but_not_for_ever(bro
                 await asyncio.sleep(0.2)
         await house.close()
         await players.close()
+
+
+async def lacks(site: Site, round: str, gone: str) -> dict[str, list[str]]:
+    """What keeps the ranked round from being settled, with the machines that it waits for, once it lacks this no more. Nothing
+    but a host is left to wait for where its cases are cleared."""
+    async with httpx.AsyncClient(base_url=site.url, cookies=organiser_cookies(site)) as client:
+        async with asyncio.timeout(60):
+            while True:
+                shown = (await client.get(f"/api/v1/admin/rounds/{round}/results")).json()
+                codes = [lack["code"] for lack in shown["lacks"]]
+                if "ranking" in shown and gone not in codes and len(shown["hosts"]) < 2:
+                    return {code: [host["machine"] for host in shown["hosts"]] for code in codes}
+                await asyncio.sleep(0.3)
 
 
 async def a_paper(players: Players, person: int = 1) -> tuple[dict[str, Any], dict[str, str], str, str]:

@@ -12,7 +12,6 @@ import pytest
 
 from services.kit.problems import Problem
 from services.scoring.prizes import Prize
-from services.scoring.settlement import Outcome
 from tests.console_house import submit
 from tests.scoring_house import CLOSES, LONG_AGO, NOW, PLAN, ScoringHouse
 
@@ -29,15 +28,6 @@ async def scoring(tmp_path: Path) -> AsyncIterator[ScoringHouse]:
 
 async def lacking(scoring: ScoringHouse) -> list[str]:
     return [lack.code for lack in (await scoring.closing.readiness(PLAN)).lacks]
-
-
-async def outcome_of(scoring: ScoringHouse) -> None:
-    """What the worker makes of a settlement that was asked for."""
-    (asked,) = await scoring.settlements.asked()
-    outcome = Outcome(
-        awards=(), draws=None, names={}, units={}, digest="d" * 64, checksum=asked.checksum, perfect=1, finalised_at=NOW
-    )
-    assert await scoring.settlements.settle(PLAN.id, outcome)
 
 
 async def test_a_round_waits_for_its_ranking_and_then_for_nobody_on_one_machine(scoring: ScoringHouse) -> None:
@@ -91,7 +81,7 @@ async def test_a_person_may_set_a_silent_host_aside_but_not_the_ranking(scoring:
         await scoring.closing.set_aside(PLAN, "x", "somebody")
     await scoring.closing.set_aside(PLAN, "máy chủ hỏng đĩa", "somebody")
     await scoring.closing.settle(PLAN, PRIZES, ())
-    await outcome_of(scoring)
+    await scoring.outcome()
     settled = await scoring.settlements.get(PLAN.id)
     assert settled.override
     assert (settled.override.by, settled.override.reason) == ("somebody", "máy chủ hỏng đĩa")
@@ -120,7 +110,7 @@ async def test_an_override_of_before_an_extension_does_not_outlive_it(scoring: S
 async def test_a_host_that_comes_to_light_later_keeps_a_settled_round_from_being_published(scoring: ScoringHouse) -> None:
     await scoring.rank()
     await scoring.closing.settle(PLAN, PRIZES, ())
-    await outcome_of(scoring)
+    await scoring.outcome()
     scoring.hear("b", None)
     with pytest.raises(Problem, match="journals"):
         await scoring.closing.publish(PLAN)
