@@ -10,19 +10,30 @@ from services.events.contests import (
     Category,
     ContestPublished,
     Document,
+    Placement,
     RoundClosed,
     RoundExtended,
     RoundOpened,
     RoundPaused,
     RoundPlan,
+    Tree,
     Unit,
 )
 from services.events.deliveries import MessageDelivered, MessageFailed
+from services.events.headcounts import HeadcountApproved
 from services.events.journals import JournalDrained
 from services.events.keys import RoundKeyed
-from services.events.notices import ReportReady, TurnoutLagging
+from services.events.notices import DigestReady, DigestUnit, ReportReady, TurnoutLagging, TurnoutSilenced
 from services.events.participants import ParticipantErased, ParticipantMoved, ParticipantRegistered
-from services.events.results import ResultsPublished, RoundFinalised, RoundRanked, StandingRow
+from services.events.results import (
+    PersonAwarded,
+    PrizesAwarded,
+    ResultsPublished,
+    RoundFinalised,
+    RoundRanked,
+    StandingRow,
+    UnitAwarded,
+)
 from services.events.rulings import AttemptRuled
 from services.events.scores import AttemptScored
 from services.events.submissions import SubmissionReceived
@@ -37,14 +48,20 @@ __all__ = [
     "Category",
     "ContestBook",
     "ContestPublished",
+    "DigestReady",
+    "DigestUnit",
     "Document",
     "Event",
+    "HeadcountApproved",
     "JournalDrained",
     "MessageDelivered",
     "MessageFailed",
     "ParticipantErased",
     "ParticipantMoved",
     "ParticipantRegistered",
+    "PersonAwarded",
+    "Placement",
+    "PrizesAwarded",
     "ReportReady",
     "ResultsPublished",
     "RoundClosed",
@@ -58,8 +75,11 @@ __all__ = [
     "StandingRow",
     "SubmissionReceived",
     "Topic",
+    "Tree",
     "TurnoutLagging",
+    "TurnoutSilenced",
     "Unit",
+    "UnitAwarded",
     "decode",
     "encode",
     "registry",

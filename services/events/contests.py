@@ -29,13 +29,39 @@ class Category(msgspec.Struct, frozen=True, kw_only=True):
     target: float | None = None
 
 
+class Tree(msgspec.Struct, frozen=True, kw_only=True):
+    """A way to look at the units: by territory (địa bàn), party, mass organisations, education."""
+
+    id: str
+    name: str
+
+
+class Placement(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a unit stands in a tree, from the day `since` up to but without the day `until` (ISO 8601; None: without end).
+
+    `parent` is a code, None at the top of the tree.
+    """
+
+    tree: str
+    parent: str | None
+    since: str | None = None
+    until: str | None = None
+
+
 class Unit(msgspec.Struct, frozen=True, kw_only=True):
-    """A node of a unit tree. `parent` is the code of the unit above, None at the top."""
+    """A node of the unit trees. `parent` is the code of the unit above in the territory, None at the top.
+
+    Without `placements` that is all; with them they are the whole truth, in every tree (`services.events.units` reads them).
+    From the day `ended` on a unit is no more; what it had counts with `merged_into`.
+    """
 
     code: str
     parent: str | None
     name: str
     kind: str
+    placements: tuple[Placement, ...] = ()
+    ended: str | None = None
+    merged_into: str | None = None
 
 
 class RoundPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +103,7 @@ class ContestPublished(Event, frozen=True, kw_only=True):
     categories: tuple[Category, ...]
     units: tuple[Unit, ...]
     rounds: tuple[RoundPlan, ...]
+    trees: tuple[Tree, ...] = ()
     revision: int = 0
 
     @property

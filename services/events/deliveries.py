@@ -6,17 +6,20 @@ from typing import ClassVar, Literal
 
 from services.events.base import PREFIX, Event
 
-Channel = Literal["email"]
+Channel = Literal["email", "sms", "zalo", "webhook"]
+Purpose = Literal["result", "reminder", "digest"]
 
 
 class DeliveryEvent(Event, frozen=True, kw_only=True):
-    """What these events have in common. `message` is the deterministic id of the message."""
+    """What these events have in common. `message` is the deterministic id of the message. `unit` is whom a reminder urged on."""
 
     topic: ClassVar[str] = "deliveries"
 
     message: str
     contest: str
     channel: Channel
+    purpose: Purpose = "result"
+    unit: str | None = None
 
     @property
     def key(self) -> str:

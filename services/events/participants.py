@@ -26,7 +26,8 @@ class ParticipantEvent(Event, frozen=True, kw_only=True):
 
 
 class ParticipantRegistered(ParticipantEvent, frozen=True, kw_only=True):
-    """A person in full. `phone` is E.164. `language` is the one they registered in."""
+    """A person in full. `phone` is E.164. `language` is the one they registered in. `roster_code` is the code that
+    their unit's roster gives them (a pupil's number, say), as they typed it."""
 
     type: ClassVar[str] = PREFIX + "participant.registered.v1"
 
@@ -37,6 +38,7 @@ class ParticipantRegistered(ParticipantEvent, frozen=True, kw_only=True):
     consent: str
     email: str | None = None
     language: str = "vi"
+    roster_code: str | None = None
 
 
 class ParticipantMoved(ParticipantRegistered, frozen=True, kw_only=True):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import msgspec
 
-from services.events.base import PREFIX, Event
+from services.events.base import PREFIX, Event, Moment
 
 
 class StandingRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +53,49 @@ class RoundFinalised(RoundRanked, frozen=True, kw_only=True):
     type: ClassVar[str] = PREFIX + "round.finalised.v1"
 
     override: bool = False
+
+
+class PersonAwarded(msgspec.Struct, frozen=True, kw_only=True):
+    """One person's prize. `name` is as everyone may see it; `drawn`: a draw among equals decided."""
+
+    prize: str
+    participant: str
+    name: str
+    unit: str
+    correct: int
+    gap: int | None = None
+    received_at: Moment | None = None
+    drawn: bool = False
+
+
+class UnitAwarded(msgspec.Struct, frozen=True, kw_only=True):
+    """One unit's prize. `by` is what it was measured by; `figure` is a number of people, or a rate in percent."""
+
+    prize: str
+    unit: str
+    by: Literal["people", "rate"]
+    figure: float
+
+
+class PrizesAwarded(Event, frozen=True, kw_only=True):
+    """Who won what in a published round; in the contest over all its rounds where `round` is None."""
+
+    type: ClassVar[str] = PREFIX + "prizes.awarded.v1"
+    topic: ClassVar[str] = "results"
+
+    contest: str
+    round: str | None
+    persons: tuple[PersonAwarded, ...]
+    units: tuple[UnitAwarded, ...]
+    revision: int = 0
+
+    @property
+    def key(self) -> str:
+        return self.round or self.contest
+
+    @property
+    def id(self) -> str:
+        return f"{self.key}/awards/{self.revision}"
 
 
 class ResultsPublished(Event, frozen=True, kw_only=True):

@@ -51,7 +51,9 @@ def components(events: Iterable[type[Event]], ref: str) -> dict[str, dict[str, A
     for schema in schemas.values():
         if "description" in schema:
             schema["description"] = inspect.cleandoc(schema["description"])
-    return schemas
+    # As JSON has it: the default of a tuple is a list.
+    plain: dict[str, dict[str, Any]] = msgspec.json.decode(msgspec.json.encode(schemas))
+    return plain
 
 
 def schema(event: type[Event]) -> dict[str, Any]:

@@ -15,9 +15,9 @@ DENIED = re.compile(
     r"(full|first|last|user)?names?|phones?|mobile|tel|e?mails?|recipients?|address(es)?|birth(day|date)?|born|age|gender|sex"
     r"|citizen|passport|cccd|cmnd|zalo|facebook|contacts?|ip|agent"
 )
-NAMES_OF_THINGS = {("Category", "name"), ("Unit", "name"), ("RoundPlan", "name")}
-MASKED = {("StandingRow", "name")}
-"""The one name of a person that leaves the house, masked first: people find themselves in the standings."""
+NAMES_OF_THINGS = {(shape, "name") for shape in ("Category", "Unit", "RoundPlan", "Tree", "DigestUnit")}
+MASKED = {("StandingRow", "name"), ("PersonAwarded", "name")}
+"""The names of people that leave the house, masked first: people find themselves in the standings."""
 
 PHONE = re.compile(r"(?<![\w.:-])(?:\+84|0)[\s.-]?\d(?:[\s.-]?\d){7,9}(?!\w)")
 EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
@@ -51,8 +51,9 @@ def test_the_patterns_see_what_they_should() -> None:
     assert EMAIL.search(person["email"])
 
 
-def test_names_in_standings_are_masked_in_the_example() -> None:
-    rows = example("vn.hoithi.results.published.v1").data["rows"]
+@pytest.mark.parametrize(("type", "field"), [("results.published.v1", "rows"), ("prizes.awarded.v1", "persons")])
+def test_names_in_standings_are_masked_in_the_example(type: str, field: str) -> None:
+    rows = example(f"vn.hoithi.{type}").data[field]
     assert rows
     assert all("*" in row["name"] for row in rows)
 
