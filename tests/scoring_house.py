@@ -20,6 +20,7 @@ from services.scoring.admin_api import AdminApi
 from services.scoring.casebook import Casebook, Review
 from services.scoring.closing import Closing
 from services.scoring.domain import Judged
+from services.scoring.exclusions import Exclusions
 from services.scoring.journals import Journals
 from services.scoring.jury import Jury
 from services.scoring.mending import Trials
@@ -87,7 +88,9 @@ class ScoringHouse:
     def _router(self, folder: Path) -> APIRouter:
         self.store, settings = memory_store(), Settings(data_dir=folder)
         self.casebook, self.standings, self.settlements = Casebook(self.store), Standings(self.store), Settlements(self.store)
-        self.closing = Closing(self.book, self.casebook, self.standings, self.settlements, self.journals, self.clock)
+        self.closing = Closing(
+            self.book, self.casebook, self.standings, self.settlements, Exclusions(self.store), self.journals, self.clock
+        )
         self.bus = Heard()
         runtime = Runtime(
             service="scoring", settings=settings, clock=self.clock, bus=cast("Bus", self.bus),

@@ -18,7 +18,9 @@ from services.scoring.admin_api import AdminApi
 from services.scoring.api import Api
 from services.scoring.casebook import Casebook
 from services.scoring.closing import Closing
+from services.scoring.exclusions import Exclusions
 from services.scoring.handlers import Library
+from services.scoring.headcounts import Headcounts
 from services.scoring.journals import Journals
 from services.scoring.jury import Jury
 from services.scoring.mending import Trials
@@ -39,11 +41,11 @@ def face(runtime: Runtime) -> Face:
     journals = Journals()
     hosts = Followed(runtime.bus, "journals", partial(_read_journal, journals), copy=runtime.copy_of("journals"))
     verdicts, standings, casebook = Verdicts(runtime.store), Standings(runtime.store), Casebook(runtime.store)
-    settlements, key = Settlements(runtime.store), runtime.secrets.get("certificate.key")
+    settlements, exclusions, key = Settlements(runtime.store), Exclusions(runtime.store), runtime.secrets.get("certificate.key")
     api = Api(book, verdicts, standings, settlements, Bearers(runtime.secrets), runtime.clock)
     jury, trials = Jury(runtime, book), Trials(runtime.store)
     pages = Pages(book, casebook, verdicts, standings, jury, trials, runtime.clock)
-    closing = Closing(book, casebook, standings, settlements, journals, runtime.clock)
+    closing = Closing(book, casebook, standings, settlements, exclusions, journals, runtime.clock)
     settling = SettlePages(closing, book, settlements, runtime.settings, key, runtime.clock)
     public = PublicPages(book, standings, settlements, key)
     admin = AdminApi(closing, casebook, jury, trials)
@@ -70,17 +72,19 @@ def work(runtime: Runtime) -> Work:
     library = Library(ContestBook())
     contests = Followed(runtime.bus, "contests", partial(_read_contest, library.book))
     keys = Followed(runtime.bus, "keys", partial(_read_key, library), buries=True)
+    headcounts = Headcounts()
+    counts = Followed(runtime.bus, "headcounts", partial(_read_headcount, headcounts))
     worker = ScoringWorker(runtime, library)
-    ranker = Ranker(runtime, library, worker.derived.owned)
+    ranker = Ranker(runtime, library, worker.derived.owned, headcounts)
 
     async def start() -> None:
-        await contests.start()
-        await keys.start()
+        for followed in (contests, keys, counts):
+            await followed.start()
 
     return Work(
         name="scoring",
         start=start,
-        tasks=(contests.run, keys.run, worker.consume, worker.follow_plans, worker.write, ranker.run),
+        tasks=(contests.run, keys.run, counts.run, worker.consume, worker.follow_plans, worker.write, ranker.run),
         ready={"store": partial(answers, runtime.store)},
         rebuild=partial(rebuild, runtime.bus, worker, worker.derived, TOPICS),
     )
@@ -92,6 +96,10 @@ def _read_contest(book: ContestBook, record: Record) -> None:
 
 def _read_journal(journals: Journals, record: Record) -> None:
     journals.read(type_of(record.headers), record.value)
+
+
+def _read_headcount(headcounts: Headcounts, record: Record) -> None:
+    headcounts.read(type_of(record.headers), record.value)
 
 
 def _read_key(library: Library, record: Record) -> None:

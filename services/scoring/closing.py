@@ -13,6 +13,7 @@ from services.events import ContestBook, ContestPublished, JournalDrained, Round
 from services.kit.clock import Clock, us_of
 from services.kit.problems import Problem
 from services.scoring.casebook import Casebook, Review
+from services.scoring.exclusions import WHYS, Exclusion, Exclusions, Why
 from services.scoring.journals import Journals
 from services.scoring.jury import reason_of
 from services.scoring.prizes import Prize
@@ -95,11 +96,12 @@ class Closing:
         casebook: Casebook,
         standings: Standings,
         settlements: Settlements,
+        exclusions: Exclusions,
         journals: Journals,
         clock: Clock,
     ) -> None:
         self._book, self._casebook, self._standings, self._settlements = book, casebook, standings, settlements
-        self._journals, self._clock = journals, clock
+        self._exclusions, self._journals, self._clock = exclusions, journals, clock
 
     def round(self, round: str) -> tuple[RoundPlan, ContestPublished]:
         """A round and its contest. Raises Problem 404."""
@@ -141,6 +143,42 @@ class Closing:
         _done(await self._settlements.plan(plan.id, persons, units))
         override = ready.settlement.override if ready.overridden else None
         _done(await self._settlements.ask(plan.id, ready.head.checksum, override))
+
+    async def excluded(self, plan: RoundPlan) -> list[Exclusion]:
+        """Who competes for no prize of a round."""
+        return await self._exclusions.of(plan.id)
+
+    async def exclude(self, plan: RoundPlan, attempt: str, why: str, reason: str, by: str) -> Exclusion:
+        """Lets the person of an attempt compete for no prize of a round; the rank stays. Raises Problem 404, 409 or 422."""
+        participant = await self._ranked(plan, attempt)
+        known: Why | None = next((each for each in WHYS if each == why), None)
+        if known is None:
+            raise Problem(422, "why", "Hãy chọn lý do.", field="why")
+        await self._in_draft(plan)
+        made = Exclusion(participant=participant, why=known, reason=reason_of(reason), by=by, at=self._clock.now())
+        await self._exclusions.put(plan.id, made)
+        return made
+
+    async def include(self, plan: RoundPlan, participant: str) -> None:
+        """Lets somebody compete again. Raises Problem 404 or 409."""
+        await self._in_draft(plan)
+        if participant not in {each.participant for each in await self._exclusions.of(plan.id)}:
+            raise Problem(404, "participant", "Người này không ở trong danh sách.", field="participant")
+        await self._exclusions.end(plan.id, participant)
+
+    async def _ranked(self, plan: RoundPlan, attempt: str) -> str:
+        """The person of an attempt, who has a rank in the round."""
+        participant, _, rest = attempt.strip().partition(":")
+        head = (await self.readiness(plan)).head
+        if head is None:
+            raise Problem(409, "not-ranked", "Vòng thi chưa xếp hạng xong.")
+        if rest.rpartition(":")[0] != plan.id or await self._standings.rank(plan.id, head, participant) is None:
+            raise Problem(404, "attempt", "Không có lượt thi này.", field="attempt")
+        return participant
+
+    async def _in_draft(self, plan: RoundPlan) -> None:
+        if (await self._settlements.get(plan.id)).phase != "draft":
+            raise Problem(409, "phase", "Giải đã tính: hãy mở lại rồi mới thay đổi.")
 
     async def reopen(self, plan: RoundPlan) -> None:
         """Takes a settled round back. Raises Problem 409."""

@@ -21,7 +21,8 @@ from services.kit.web.console import Organiser, OrganiserForm, account_in, audit
 from services.scoring.certificates import Certificate, code_of
 from services.scoring.certificates import render as render_certificate
 from services.scoring.closing import Closing
-from services.scoring.prizes import Award, Prize
+from services.scoring.exclusions import WHY_NAMES
+from services.scoring.prizes import Award, By, Prize
 from services.scoring.settlement import Phase, Settlement, Settlements
 
 PHASES: dict[Phase, str] = {
@@ -62,6 +63,7 @@ class SettlePages:
         settlement = readiness.settlement
         committed = await self._settlements.committed(round)
         names = {code: unit.name for code, unit in self._book.units(plan.contest).items()}
+        by_rate = [prize for prize in settlement.unit_prizes if prize.by == "rate"]
         return render(
             request,
             "prizes.html",
@@ -74,17 +76,29 @@ class SettlePages:
             commitment=committed.commitment if committed else "",
             committed_at=committed.committed_at if committed else None,
             persons=lines_of(settlement.prizes or SUGGESTED),
-            units=lines_of(settlement.unit_prizes),
+            units=lines_of([prize for prize in settlement.unit_prizes if prize.by != "rate"]),
+            by_rate=by_rate,
+            rates=lines_of(by_rate),
+            excluded=await self._closing.excluded(plan),
+            whys=WHY_NAMES,
             unit_names=names,
         )
 
     async def act(self, request: Request, form: OrganiserForm, round: str) -> Response:
         """Sets the prizes and asks for the outcome; takes it back; publishes it."""
         plan, _ = self._closing.round(round)
-        action, noted = _text(form, "action"), {}
+        action, noted = _text(form, "action"), dict[str, str]()
         if action == "settle":
-            persons = prizes_of(_text(form, "persons"), "persons", None)
-            await self._closing.settle(plan, persons, prizes_of(_text(form, "units"), "units", "people"))
+            persons, least = prizes_of(_text(form, "persons"), "persons"), _number(form, "least")
+            rates = prizes_of(_text(form, "rates"), "rates", "rate", least)
+            await self._closing.settle(plan, persons, (*rates, *prizes_of(_text(form, "units"), "units", "people")))
+        elif action == "exclude":
+            attempt, why, by = _text(form, "attempt"), _text(form, "why"), account_in(request).id
+            made = await self._closing.exclude(plan, attempt, why, _text(form, "reason"), by)
+            noted |= {"participant": made.participant, "why": made.why, "reason": made.reason}
+        elif action == "include":
+            noted["participant"] = _text(form, "participant")
+            await self._closing.include(plan, noted["participant"])
         elif action == "override":
             noted["reason"] = (await self._closing.set_aside(plan, _text(form, "reason"), account_in(request).id)).reason
         elif action == "reopen":
@@ -139,14 +153,14 @@ def award_of(settlement: Settlement, ladder: str, place: str) -> Award:
     raise Problem(404, "award", "Không có giải này.")
 
 
-def prizes_of(text: str, field: str, by: str | None) -> tuple[Prize, ...]:
+def prizes_of(text: str, field: str, by: By | None = None, least: int = 0) -> tuple[Prize, ...]:
     """The prizes that a form names, a line each: "Giải Nhất: 1". Raises Problem 422."""
     found = []
     for line in filter(None, map(str.strip, text.splitlines())):
         match = _LINE.fullmatch(line)
         if match is None or not int(match["count"]):
             raise Problem(422, "prize", "Mỗi dòng ghi tên giải, dấu hai chấm và số lượng, như “Giải Nhất: 1”.", field=field)
-        found.append(Prize(name=match["name"], count=int(match["count"]), by="people" if by else None))
+        found.append(Prize(name=match["name"], count=int(match["count"]), by=by, least=least))
     return tuple(found)
 
 
@@ -161,3 +175,11 @@ def _local(at: datetime, timezone: str) -> datetime:
 
 def _text(form: FormData, name: str) -> str:
     return str(form.get(name, "")).strip()
+
+
+def _number(form: FormData, name: str) -> int:
+    """A whole number of a form, 0 where it is empty. Raises Problem 422."""
+    text = _text(form, name)
+    if text and not (text.isascii() and text.isdigit() and len(text) < 8):
+        raise Problem(422, "number", "Cần một số nguyên.", field=name)
+    return int(text or 0)

@@ -14,11 +14,12 @@ import structlog
 from services.events import RoundFinalised, RoundPlan
 from services.kit.clock import us_of
 from services.kit.runtime import Runtime
-from services.scoring import publication
+from services.scoring import awards, publication
 from services.scoring.casebook import Casebook
 from services.scoring.domain import MINUTE, Judged, Row
+from services.scoring.exclusions import Exclusions
 from services.scoring.handlers import Library
-from services.scoring.prizes import UnitFigure
+from services.scoring.headcounts import Headcounts
 from services.scoring.publication import Final, Notary
 from services.scoring.settlement import Committed, Outcome, Settlement, Settlements
 from services.scoring.store import Head, Standings, marks_of, read_states, read_views
@@ -32,8 +33,9 @@ DISQUALIFIED = "disqualified"
 class Settler:
     """Looks anew at every turn."""
 
-    def __init__(self, runtime: Runtime, library: Library) -> None:
-        self._runtime, self._library = runtime, library
+    def __init__(self, runtime: Runtime, library: Library, headcounts: Headcounts) -> None:
+        self._runtime, self._library, self._headcounts = runtime, library, headcounts
+        self._exclusions = Exclusions(runtime.store)
         self._standings, self._casebook = Standings(runtime.store), Casebook(runtime.store)
         self._settlements = Settlements(runtime.store)
         self._notary = Notary(runtime.secrets.get("receipt.key"))
@@ -83,6 +85,8 @@ class Settler:
             checksum=head.checksum,
             perfect=final.perfect,
             finalised_at=final.finalised_at,
+            awarded=awards.awarded(final, concluded),
+            uncounted=awards.uncounted(final),
         )
         return outcome, out.getvalue()
 
@@ -109,26 +113,11 @@ class Settler:
             deadlines={each.attempt: _deadline(each, plan) for each in judged if each.extra},
             prizes=settlement.prizes,
             unit_prizes=settlement.unit_prizes,
-            units=self._figures(plan, rows),
+            excluded={each.participant: each.why for each in await self._exclusions.of(plan.id)},
+            units=awards.figures(contest, plan, rows, self._headcounts),
             drawing=committed.drawing,
             committed_at=committed.committed_at,
             override=settlement.override is not None,
-        )
-
-    def _figures(self, plan: RoundPlan, rows: list[Row]) -> tuple[UnitFigure, ...]:
-        """The people of every unit, with all below it, each person once. Headcounts are reporting's: unknown here."""
-        units = self._library.book.units(plan.contest)
-        people = dict.fromkeys(units, 0)
-        for row in rows:
-            code: str | None = row.unit
-            while code in units:
-                people[code] += 1
-                code = units[code].parent
-        above = {unit.parent for unit in units.values()}
-        return tuple(
-            UnitFigure(code=code, name=units[code].name, people=count, headcount=None)
-            for code, count in people.items()
-            if code not in above
         )
 
     async def _judged(self, round: str) -> list[Judged] | None:
@@ -153,7 +142,8 @@ class Settler:
             return
         event = head.told_as(RoundFinalised, plan, settlement.outcome.finalised_at)
         event = msgspec.structs.replace(event, override=settlement.override is not None)
-        await self._runtime.bus.publish([self._runtime.outgoing(event)])
+        awarded = settlement.outcome.awarded
+        await self._runtime.bus.publish([self._runtime.outgoing(each) for each in (event, awarded) if each is not None])
         await self._settlements.told(plan.id)
         log.info("round.finalised", round=plan.id)
 

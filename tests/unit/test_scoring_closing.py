@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from services.kit.problems import Problem
+from services.scoring.domain import Row
 from services.scoring.prizes import Prize
 from tests.console_house import submit
 from tests.scoring_house import CLOSES, LONG_AGO, NOW, PLAN, ScoringHouse
@@ -131,3 +132,26 @@ async def test_the_page_names_the_host_and_the_override_is_in_the_audit_log(scor
     assert "máy chủ hỏng đĩa" in done.text
     assert "results.override" in await scoring.house.actions()
     assert (await submit(browser, PAGE, PAGE, action="settle", persons="Giải Nhất: 1", units="")).status_code == 200
+
+
+async def test_who_is_excluded_is_on_record_until_the_prizes_are_worked_out(scoring: ScoringHouse) -> None:
+    await scoring.rank()
+    row = Row(1, "k3vq", 1, "Lê H***", "A", 20, 1000, None)
+    await scoring.standings.write(PLAN.id, "c" * 64, {"": [row]})
+    browser = await scoring.house.signed_in("city")
+    form = {"action": "exclude", "attempt": f"k3vq:{PLAN.id}:1", "why": "questions", "reason": "ra đề tuần này"}
+    page = await submit(browser, PAGE, PAGE, **form)
+    assert "ra đề tuần này" in page.text
+    assert [(e.participant, e.why) for e in await scoring.closing.excluded(PLAN)] == [("k3vq", "questions")]
+    assert (await submit(browser, PAGE, PAGE, **form | {"attempt": f"ai-do:{PLAN.id}:1"})).status_code == 404
+    assert (await submit(browser, PAGE, PAGE, **form | {"attempt": "k3vq:thi.tuan-9:1"})).status_code == 404
+    assert (await submit(browser, PAGE, PAGE, **form | {"why": "x"})).status_code == 422
+    assert "ra đề tuần này" not in (await submit(browser, PAGE, PAGE, action="include", participant="k3vq")).text
+    assert (await submit(browser, PAGE, PAGE, action="include", participant="k3vq")).status_code == 404
+    await submit(browser, PAGE, PAGE, **form)
+    assert await scoring.house.actions() == ["results.exclude", "results.include", "results.exclude"]
+    await submit(browser, PAGE, PAGE, action="settle", persons="Giải Nhất: 1", rates="Tỷ lệ: 2", least="50", units="Đông: 1")
+    settlement = await scoring.settlements.get(PLAN.id)
+    assert [(p.name, p.by, p.least) for p in settlement.unit_prizes] == [("Tỷ lệ", "rate", 50), ("Đông", "people", 0)]
+    with pytest.raises(Problem, match="phase"):
+        await scoring.closing.include(PLAN, "k3vq")
