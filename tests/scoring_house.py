@@ -24,6 +24,7 @@ from services.scoring.exclusions import Exclusions
 from services.scoring.journals import Journals
 from services.scoring.jury import Jury
 from services.scoring.mending import Trials
+from services.scoring.overall_pages import OverallPages
 from services.scoring.prizes import Award
 from services.scoring.settle_pages import SettlePages
 from services.scoring.settlement import Outcome, Settlements
@@ -100,6 +101,7 @@ class ScoringHouse:
         for part in (
             SettlePages(self.closing, self.book, self.settlements, settings, bytes(32), self.clock),
             AdminApi(self.closing, self.casebook, Jury(runtime, self.book), Trials(self.store)),
+            OverallPages(self.closing, self.book, self.settlements),
             StatsApi(self.book, self.casebook, self.settlements, self.clock),
         ):
             router.include_router(part.router)

@@ -24,6 +24,7 @@ from services.scoring.headcounts import Headcounts
 from services.scoring.journals import Journals
 from services.scoring.jury import Jury
 from services.scoring.mending import Trials
+from services.scoring.overall_pages import OverallPages
 from services.scoring.pages import Pages
 from services.scoring.public_pages import PublicPages
 from services.scoring.ranking import Ranker
@@ -49,9 +50,10 @@ def face(runtime: Runtime) -> Face:
     settling = SettlePages(closing, book, settlements, runtime.settings, key, runtime.clock)
     public = PublicPages(book, standings, settlements, key)
     admin = AdminApi(closing, casebook, jury, trials)
+    overall = OverallPages(closing, book, settlements)
     stats = StatsApi(book, casebook, settlements, runtime.clock)
     router = APIRouter()
-    for part in (api, admin, stats, pages, settling, public):
+    for part in (api, admin, stats, overall, pages, settling, public):
         router.include_router(part.router)
 
     async def start() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from services.events import ContestBook, ContestPublished, JournalDrained, RoundPlan
@@ -165,6 +166,44 @@ class Closing:
         if participant not in {each.participant for each in await self._exclusions.of(plan.id)}:
             raise Problem(404, "participant", "Người này không ở trong danh sách.", field="participant")
         await self._exclusions.end(plan.id, participant)
+
+    def contest(self, contest: str) -> ContestPublished:
+        """A contest. Raises Problem 404."""
+        found = self._book.contests.get(contest)
+        if found is None:
+            raise Problem(404, "contest", "Không có cuộc thi này.", field="contest")
+        return found
+
+    async def unpublished(self, contest: str) -> list[RoundPlan]:
+        """The rounds that must be published before the contest's own prizes: those that are not yet."""
+        plans = self._book.rounds(contest)
+        return [plan for plan in plans if (await self._settlements.get(plan.id)).phase != "published"]
+
+    async def settle_contest(self, contest: str, persons: Sequence[Prize]) -> None:
+        """Sets the prizes over all rounds and asks for the outcome. Raises Problem 409 or 422."""
+        _check_number(persons, "prizes")
+        waiting = await self.unpublished(contest)
+        if waiting or not self._book.rounds(contest):
+            names = ", ".join(plan.name for plan in waiting)
+            raise Problem(409, "rounds-unpublished", "Còn vòng thi chưa công bố kết quả: {names}.", names=names)
+        _done(await self._settlements.plan(contest, persons, ()))
+        _done(await self._settlements.ask(contest, await self._basis(contest), None))
+
+    async def reopen_contest(self, contest: str) -> None:
+        """Takes a settled contest back. Raises Problem 409."""
+        _done(await self._settlements.reopen(contest))
+
+    async def publish_contest(self, contest: str) -> None:
+        """For good. Raises Problem 409 where a round has come since."""
+        outcome = (await self._settlements.get(contest)).outcome
+        if await self.unpublished(contest) or outcome is None or outcome.checksum != await self._basis(contest):
+            raise Problem(409, "rounds-changed", "Cuộc thi có thêm vòng từ khi tính giải. Hãy mở lại và tính lại.")
+        _done(await self._settlements.publish(contest))
+
+    async def _basis(self, contest: str) -> str:
+        """Names the published results that a contest's prizes rest on."""
+        outcomes = [(await self._settlements.get(plan.id)).outcome for plan in self._book.rounds(contest)]
+        return sha256("\n".join(outcome.digest for outcome in outcomes if outcome).encode()).hexdigest()
 
     async def _ranked(self, plan: RoundPlan, attempt: str) -> str:
         """The person of an attempt, who has a rank in the round."""

@@ -6,20 +6,23 @@ The owner of partition 0 does it; each step may be done twice.
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 
 import msgspec
 import structlog
 
-from services.events import RoundFinalised, RoundPlan
+from services.events import ContestPublished, RoundFinalised, RoundPlan
+from services.kit.bus import NotReady
 from services.kit.clock import us_of
 from services.kit.runtime import Runtime
-from services.scoring import awards, publication
+from services.scoring import awards, overall, publication
 from services.scoring.casebook import Casebook
 from services.scoring.domain import MINUTE, Judged, Row
 from services.scoring.exclusions import Exclusions
 from services.scoring.handlers import Library
 from services.scoring.headcounts import Headcounts
+from services.scoring.overall import Overall, Part
 from services.scoring.publication import Final, Notary
 from services.scoring.settlement import Committed, Outcome, Settlement, Settlements
 from services.scoring.store import Head, Standings, marks_of, read_states, read_views
@@ -51,12 +54,75 @@ class Settler:
 
     async def _commit(self) -> None:
         book = self._library.book
-        for plan in (plan for contest in book.contests for plan in book.rounds(contest)):
-            if plan.id not in self._committed:
-                await self._settlements.commit(plan.id, self._runtime.clock.now())
-                self._committed.add(plan.id)
+        for id in (*book.contests, *(plan.id for contest in book.contests for plan in book.rounds(contest))):
+            if id not in self._committed:
+                await self._settlements.commit(id, self._runtime.clock.now())
+                self._committed.add(id)
 
     async def _settle(self, settlement: Settlement) -> None:
+        if settlement.round in self._library.book.contests:
+            await self._settle_contest(self._library.book.contests[settlement.round], settlement)
+        else:
+            await self._settle_round(settlement)
+
+    async def _settle_contest(self, contest: ContestPublished, settlement: Settlement) -> None:
+        committed = await self._settlements.committed(contest.contest)
+        if committed is None:
+            return  # not yet; the next turn looks again
+        excluded: dict[str, str] = {}
+        parts: list[Part] = []
+        for plan in self._library.book.rounds(contest.contest):
+            parts.append(await self._part(plan))
+            excluded |= {each.participant: each.why for each in await self._exclusions.of(plan.id)}
+        known = Overall(
+            contest=contest.contest,
+            title=contest.title,
+            owner=contest.owner,
+            timezone=contest.timezone,
+            parts=parts,
+            finalised_at=self._runtime.clock.now(),
+            salt=committed.salt,
+            drawing=committed.drawing,
+            committed_at=committed.committed_at,
+            prizes=settlement.prizes,
+            excluded=excluded,
+        )
+        outcome, content = await asyncio.to_thread(self._make_overall, known, settlement.checksum)
+        await self._settlements.keep_file(contest.contest, outcome.digest, content)
+        if await self._settlements.settle(contest.contest, outcome):
+            log.info("contest.settled", contest=contest.contest, awards=len(outcome.awards), bytes=len(content))
+
+    async def _part(self, plan: RoundPlan) -> Part:
+        """A published round, from the file that everyone has."""
+        settlement, committed = await self._settlements.get(plan.id), await self._settlements.committed(plan.id)
+        head = await self._standings.head(plan.id)
+        if settlement.outcome is None or committed is None or head is None:
+            raise NotReady(f"the round {plan.id} is not published")
+        digest = settlement.outcome.digest
+        packed = b"".join([piece async for piece in self._settlements.file(plan.id, digest)])
+        lines = (await asyncio.to_thread(gzip.decompress, packed)).splitlines()
+        return await asyncio.to_thread(overall.part, plan, digest, lines, committed.salt, await self._rows(plan.id, head))
+
+    def _make_overall(self, known: Overall, checksum: str) -> tuple[Outcome, bytes]:
+        rows = overall.standings(known)
+        concluded = overall.conclude(known, rows)
+        out = io.BytesIO()
+        digest = overall.write(out, known, rows, concluded, self._notary)
+        unit_of = {row.participant: row.unit for row in rows}
+        outcome = Outcome(
+            awards=tuple(concluded.awards),
+            draws=publication.draws_of(known.drawing, known.committed_at, concluded.minutes),
+            names=concluded.names,
+            units={id: unit_of[participant] for id, participant in concluded.participants.items()},
+            digest=digest,
+            checksum=checksum,
+            perfect=0,
+            finalised_at=known.finalised_at,
+            awarded=overall.awarded(known, rows, concluded),
+        )
+        return outcome, out.getvalue()
+
+    async def _settle_round(self, settlement: Settlement) -> None:
         plan, head = self._library.plan(settlement.round), await self._standings.head(settlement.round)
         committed = await self._settlements.committed(plan.id)
         if head is None or head.checksum != settlement.checksum or head.closes != us_of(plan.closes):
@@ -137,6 +203,11 @@ class Settler:
         return rows
 
     async def _tell(self, settlement: Settlement) -> None:
+        if settlement.round in self._library.book.contests:
+            if settlement.outcome is not None and settlement.outcome.awarded is not None:
+                await self._runtime.bus.publish([self._runtime.outgoing(settlement.outcome.awarded)])
+            await self._settlements.told(settlement.round)
+            return
         head, plan = await self._standings.head(settlement.round), self._library.plan(settlement.round)
         if head is None or settlement.outcome is None:
             return

@@ -113,9 +113,10 @@ async def test_of_two_hosts_the_one_that_received_first_wins_whenever_it_arrives
         with process(site, "relay", **here):
             await asyncio.sleep(3)
             assert await score(players, attempt, headers, until=20) == 20
-        # The round ends while that host holds a third submission: nobody settles it before it has come.
-        attempt, headers, right, _ = await a_paper(players, person=3)
+        # The round ends while that host holds a third one's first submission: nobody settles it before that has come.
+        attempt, headers, right, wrong = await a_paper(players, person=3)
         await submit(cut_off, attempt, right)
+        await players.call("POST", "/api/v1/submissions", json={"paper_token": attempt["paper_token"], "answers": wrong})
         await close_round(site, players.round)
         assert await lacks(site, players.round, "audit") == {"journals": [socket.gethostname()]}
         with process(site, "relay", **here):
