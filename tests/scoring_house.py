@@ -89,8 +89,9 @@ class ScoringHouse:
     def _router(self, folder: Path) -> APIRouter:
         self.store, settings = memory_store(), Settings(data_dir=folder)
         self.casebook, self.standings, self.settlements = Casebook(self.store), Standings(self.store), Settlements(self.store)
+        exclusions, self.trials = Exclusions(self.store), Trials(self.store)
         self.closing = Closing(
-            self.book, self.casebook, self.standings, self.settlements, Exclusions(self.store), self.journals, self.clock
+            self.book, self.casebook, self.standings, self.settlements, exclusions, self.trials, self.journals, self.clock
         )
         self.bus = Heard()
         runtime = Runtime(

@@ -64,8 +64,9 @@ class House:
     @property
     def console(self) -> Console:
         """The organisers' accounts and sessions, in a database of their own."""
-        https = (self.settings.public_url or "").startswith("https://")
-        return Console(self.secrets, self._client["hoithi_console"], self.clock, https=https)
+        address = self.settings.public_url
+        https = (address or "").startswith("https://")
+        return Console(self.secrets, self._client["hoithi_console"], self.clock, https=https, address=address)
 
     @property
     def audit_log(self) -> AuditLog:

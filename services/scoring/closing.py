@@ -17,9 +17,12 @@ from services.scoring.casebook import Casebook, Review
 from services.scoring.exclusions import WHYS, Exclusion, Exclusions, Why
 from services.scoring.journals import Journals
 from services.scoring.jury import reason_of
+from services.scoring.mending import Trials
 from services.scoring.prizes import Prize
 from services.scoring.settlement import Override, Settlement, Settlements
 from services.scoring.store import Head, Standings
+
+PROPOSED = "Đang có một đáp án mới chờ quyết định. Hãy công bố hoặc bỏ nó trước."
 
 MOST_PRIZES = 12
 MOST_WINNERS = 1000
@@ -39,7 +42,7 @@ class Lack:
 @dataclass(frozen=True, kw_only=True)
 class Readiness:
     """How a round stands. `head` is there once it is ranked as it closed and was reviewed; `hosts` are those whose journals may
-    still hold submissions of it, once it has closed."""
+    still hold submissions of it, once it has closed; `mending`: a proposed key waits for a person."""
 
     plan: RoundPlan
     head: Head | None
@@ -47,6 +50,7 @@ class Readiness:
     cases: int
     hosts: Sequence[JournalDrained]
     settlement: Settlement
+    mending: bool = False
 
     @property
     def lacks(self) -> list[Lack]:
@@ -56,6 +60,8 @@ class Readiness:
             found.append(Lack(code="cases", text="Còn {n} trường hợp bất thường chờ quyết định.", values={"n": self.cases}))
         if self.head is None:
             found.append(Lack(code="not-ranked", text="Vòng thi chưa xếp hạng xong."))
+        if self.mending:
+            found.append(Lack(code="key-proposed", text=PROPOSED))
         if self.review is not None and not self.review.agrees:
             values = {"submitted": self.review.submitted, "judged": self.review.judged}
             found.append(
@@ -98,11 +104,12 @@ class Closing:
         standings: Standings,
         settlements: Settlements,
         exclusions: Exclusions,
+        trials: Trials,
         journals: Journals,
         clock: Clock,
     ) -> None:
         self._book, self._casebook, self._standings, self._settlements = book, casebook, standings, settlements
-        self._exclusions, self._journals, self._clock = exclusions, journals, clock
+        self._exclusions, self._trials, self._journals, self._clock = exclusions, trials, journals, clock
 
     def round(self, round: str) -> tuple[RoundPlan, ContestPublished]:
         """A round and its contest. Raises Problem 404."""
@@ -126,6 +133,7 @@ class Closing:
             cases=cases,
             hosts=self._journals.waiting(plan) if self._clock.now() >= plan.closes else (),
             settlement=await self._settlements.get(plan.id),
+            mending=await self._trials.pending(plan.id),
         )
 
     async def set_aside(self, plan: RoundPlan, reason: str, by: str) -> Override:

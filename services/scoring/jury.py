@@ -53,6 +53,10 @@ class Jury:
         await self._check_round(attempt.partition(":")[2].rpartition(":")[0])
         await self._rule([attempt], disqualified, reason_of(reason), by)
 
+    async def is_final(self, round: str) -> bool:
+        """Whether nothing can be decided any more: the result is published. Raises StoreDown."""
+        return (await self._settlements.get(round)).phase == "published"
+
     async def _open_case(self, case: str) -> Filed:
         found = await self._casebook.case(case)
         if found is None:
@@ -102,7 +106,7 @@ class Jury:
     async def _check_round(self, round: str) -> None:
         if self._book.round(round) is None:
             raise Problem(404, "round", "Không có vòng thi này.", field="round")
-        if (await self._settlements.get(round)).phase == "published":
+        if await self.is_final(round):
             raise Problem(409, "round-final", "Kết quả vòng thi đã công bố, không thay đổi được nữa.", field="round")
 
 

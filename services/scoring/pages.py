@@ -118,7 +118,8 @@ class Pages:
         ruled = await self._casebook.ruled(round)
         return render(
             request, "round.html", progress=progress, steps=STEPS, states=STATES, order=tuple(STEPS), units=units,
-            top=top[0][:TOP] if top else [], ruled=[each for each in ruled if each.disqualified],
+            top=top[0][:TOP] if top else [], final=await self._jury.is_final(round),
+            ruled=[each for each in ruled if each.disqualified],
         )  # fmt: skip
 
     async def cases(

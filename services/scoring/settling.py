@@ -18,6 +18,7 @@ from services.kit.clock import us_of
 from services.kit.runtime import Runtime
 from services.scoring import awards, overall, publication
 from services.scoring.casebook import Casebook
+from services.scoring.closing import PROPOSED
 from services.scoring.domain import MINUTE, Judged, Row
 from services.scoring.exclusions import Exclusions
 from services.scoring.handlers import Library
@@ -128,6 +129,9 @@ class Settler:
         if head is None or head.checksum != settlement.checksum or head.closes != us_of(plan.closes):
             await self._settlements.give_up(plan.id, "Xếp hạng vừa thay đổi. Hãy xem lại rồi chốt lần nữa.")
             return
+        if self._library.proposal(plan.id) is not None:
+            await self._settlements.give_up(plan.id, PROPOSED)
+            return
         judged = await self._judged(plan.id)
         if committed is None or judged is None:
             return  # not yet; the next turn looks again
@@ -187,7 +191,9 @@ class Settler:
         )
 
     async def _judged(self, round: str) -> list[Judged] | None:
-        marks = marks_of(round, await read_views(self._runtime.store))
+        marks, keyed = marks_of(round, await read_views(self._runtime.store)), self._library.standing_key(round)
+        if keyed is not None and any(mark.key != keyed.version for mark in marks.values()):
+            return None  # a mended key is being applied
         states = await read_states(self._runtime.store, round, marks)
         return None if states is None else [judged for state in states.values() for judged, _ in state.judged(round)]
 

@@ -155,3 +155,23 @@ async def test_who_is_excluded_is_on_record_until_the_prizes_are_worked_out(scor
     assert [(p.name, p.by, p.least) for p in settlement.unit_prizes] == [("Tỷ lệ", "rate", 50), ("Đông", "people", 0)]
     with pytest.raises(Problem, match="phase"):
         await scoring.closing.include(PLAN, "k3vq")
+
+
+async def test_a_proposed_key_blocks_until_it_is_decided(scoring: ScoringHouse) -> None:
+    await scoring.rank()
+    await scoring.trials.note_pending(PLAN.id, 2)
+    assert await lacking(scoring) == ["key-proposed"]
+    with pytest.raises(Problem, match="nothing-to-set-aside"):
+        await scoring.closing.set_aside(PLAN, "không cần chờ", "somebody")
+    await scoring.trials.note_pending(PLAN.id, 0)
+    assert await lacking(scoring) == []
+
+
+async def test_a_published_round_says_that_it_is_final(scoring: ScoringHouse) -> None:
+    await scoring.rank()
+    await scoring.closing.settle(PLAN, PRIZES, ())
+    await scoring.outcome()
+    await scoring.closing.publish(PLAN)
+    page = (await (await scoring.house.signed_in("city")).get(PAGE)).text
+    assert "là kết quả cuối cùng" in page
+    assert 'value="reopen"' not in page
