@@ -38,10 +38,12 @@ def face(runtime: Runtime) -> Face:
     from services.quiz.api import Api
     from services.quiz.authoring.api import AdminApi
     from services.quiz.authoring.commands import Authoring
+    from services.quiz.authoring.key_api import KeyApi
     from services.quiz.authoring.mending import Mending
     from services.quiz.authoring.mending_pages import MendingPages
     from services.quiz.authoring.pages import ContestPages
     from services.quiz.authoring.round_pages import RoundPages
+    from services.quiz.bank.api import BankApi
     from services.quiz.bank.drafts import Drafts
     from services.quiz.bank.pages import BankPages, contests_of
     from services.quiz.submissions import PATH as SUBMISSIONS_PATH
@@ -75,13 +77,17 @@ def face(runtime: Runtime) -> Face:
     router.include_router(api.router)
     bank, media = Bank(runtime.store, runtime.clock), Media(runtime.store)
     drafts = Drafts(runtime.store, bank, media, runtime.clock)
-    router.include_router(BankPages(bank, drafts, media, contests_of(book, runtime.store)).router)
+    contests = contests_of(book, runtime.store)
+    router.include_router(BankPages(bank, drafts, media, contests).router)
+    router.include_router(BankApi(drafts, contests).router)
     check_receipt = partial(check, public_key=notary.public_key)
     router.include_router(pages.router(book, units, runtime.clock, runtime.settings, check_receipt, live, authoring.drafts))
     router.include_router(ContestPages(authoring, book).router)
     router.include_router(RoundPages(authoring, book).router)
-    router.include_router(MendingPages(authoring, Mending(runtime, book), book).router)
+    mending = Mending(runtime, book)
+    router.include_router(MendingPages(authoring, mending, book).router)
     router.include_router(AdminApi(authoring, runtime).router)
+    router.include_router(KeyApi(mending).router)
 
     async def start() -> None:
         await followed.start()
