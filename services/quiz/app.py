@@ -43,6 +43,7 @@ def face(runtime: Runtime) -> Face:
     from services.quiz.authoring.mending_pages import MendingPages
     from services.quiz.authoring.pages import ContestPages
     from services.quiz.authoring.round_pages import RoundPages
+    from services.quiz.authoring.winners import WinnersPages
     from services.quiz.bank.api import BankApi
     from services.quiz.bank.drafts import Drafts
     from services.quiz.bank.pages import BankPages, contests_of
@@ -84,6 +85,7 @@ def face(runtime: Runtime) -> Face:
     router.include_router(pages.router(book, units, runtime.clock, runtime.settings, check_receipt, live, authoring.drafts))
     router.include_router(ContestPages(authoring, book).router)
     router.include_router(RoundPages(authoring, book).router)
+    router.include_router(WinnersPages(runtime.store, authoring, book).router)
     mending = Mending(runtime, book)
     router.include_router(MendingPages(authoring, mending, book).router)
     router.include_router(AdminApi(authoring, runtime).router)

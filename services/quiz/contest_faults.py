@@ -9,6 +9,14 @@ from pathlib import Path
 
 from services.kit.i18n import DEFAULT, translate
 
+PUBLISHING = "công bố"
+"""What a consent must speak of before winners may be named in full."""
+
+
+def allows_names(consent: str) -> bool:
+    """Whether a consent speaks of publishing at all; what it says exactly is for its readers."""
+    return PUBLISHING in unicodedata.normalize("NFC", consent).lower()
+
 
 @dataclass(frozen=True)
 class ContestError:

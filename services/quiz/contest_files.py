@@ -11,6 +11,7 @@ from functools import partial
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -18,8 +19,8 @@ import msgspec
 from services.events import Category, ContestPublished, Document, RoundPlan, Unit
 from services.quiz.bank.rules import options_of, right_of
 from services.quiz.bank.tables import csv_lines
-from services.quiz.contest_faults import ContestError, ContestErrors, Faults
-from services.quiz.contest_yaml import CONTEST, Contest, PaperPlan, Round, Settings
+from services.quiz.contest_faults import ContestError, ContestErrors, Faults, allows_names
+from services.quiz.contest_yaml import CONTEST, Consent, Contest, PaperPlan, Round, Settings
 from services.quiz.domain import REST, Question
 
 __all__ = ["ContestError", "ContestErrors", "ContestFiles", "read_contest", "shift"]
@@ -48,6 +49,7 @@ class ContestFiles:
     consent_version: str
     consent_text: str
     digest: str = field(compare=False)
+    publish_names: Literal["masked", "winners"] = "masked"
 
     def published(self, now: datetime) -> ContestPublished:
         """The event that makes the contest visible."""
@@ -62,6 +64,7 @@ class ContestFiles:
             categories=self.categories,
             units=self.units,
             rounds=self.rounds,
+            publishing_consent=self.consent_version if self.publish_names == "winners" else "",
         )
 
 
@@ -96,6 +99,7 @@ def read_contest(directory: Path) -> ContestFiles:
         consent_version=contest.consent.version,
         consent_text=contest.consent.text,
         digest=digest,
+        publish_names=contest.publish_names,
     )
 
 
@@ -247,6 +251,9 @@ def _check_settings(settings: Settings) -> None:
     for path, category in settings.items("categories"):
         if category.target is not None and not 0 < category.target <= 100:
             settings.fault(f"{path}.target", "Chỉ tiêu phải trên 0 và không quá 100 (%).")
+    consent = settings.get("consent")
+    if settings.get("publish_names") == "winners" and isinstance(consent, Consent) and not allows_names(consent.text):
+        settings.fault("publish_names", "Nội dung đồng ý phải nói rõ việc công bố họ tên người đạt giải.")
 
 
 def _check_blueprint(paper: PaperPlan, questions: tuple[Question, ...], settings: Settings) -> None:

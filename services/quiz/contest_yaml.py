@@ -91,6 +91,7 @@ class Contest(msgspec.Struct, frozen=True, kw_only=True):
     ranking: Annotated[list[Rank], msgspec.Meta(min_length=1)]
     show: Show
     rounds: Annotated[list[Round], msgspec.Meta(min_length=1)]
+    publish_names: Literal["masked", "winners"] = "masked"
     prizes: Prizes = msgspec.field(default_factory=Prizes)
 
 

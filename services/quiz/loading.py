@@ -85,6 +85,7 @@ def _draft(files: ContestFiles, published: ContestPublished) -> ContestDraft:
         consent_version=files.consent_version,
         consent_text=files.consent_text,
         units=published.units,
+        publish_names=files.publish_names,
         rules=rounds[0].rules,
         rounds=rounds,
         published=published.revision,

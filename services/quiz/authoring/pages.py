@@ -93,6 +93,7 @@ class ContestPages:
             "documents": forms.documents_text(draft.documents),
             "categories": forms.categories_text(draft.categories),
             "consent": draft.consent_text,
+            "publish_names": draft.publish_names,
             "revision": str(draft.revision),
         }
         return self._edit(request, draft, values, None)
@@ -177,4 +178,5 @@ def _same(draft: ContestDraft, book: ContestBook) -> bool:
     """Whether everyone knows the contest as the draft has it."""
     known = book.contests[draft.id]
     told = (known.title, known.kind, known.owner, known.timezone, known.documents, known.categories, known.units)
-    return told == (draft.title, draft.kind, draft.owner, draft.timezone, draft.documents, draft.categories, draft.units)
+    texts = (draft.title, draft.kind, draft.owner, draft.timezone, draft.documents, draft.categories, draft.units)
+    return (told, known.publishing_consent) == (texts, draft.publishing_consent)
