@@ -80,11 +80,13 @@ class MemoryCollection:
 
     async def update_one(self, query: Mapping[str, Any], update: Mapping[str, Any], upsert: bool = False) -> Any:
         async for found in self.find(query):
-            self.documents[found["_id"]] |= update.get("$set", {})
+            least = {name: min(value, found.get(name, value)) for name, value in update.get("$min", {}).items()}
+            self.documents[found["_id"]] |= update.get("$set", {}) | least
             return SimpleNamespace(matched_count=1, upserted_id=None)
         if upsert:
             id = query["_id"]
-            self.documents[id] = {"_id": id, **update.get("$setOnInsert", {}), **update.get("$set", {})}
+            changes = [update.get(operator, {}) for operator in ("$setOnInsert", "$set", "$min")]
+            self.documents[id] = {"_id": id, **changes[0], **changes[1], **changes[2]}
             return SimpleNamespace(matched_count=0, upserted_id=id)
         return SimpleNamespace(matched_count=0, upserted_id=None)
 
