@@ -18,6 +18,7 @@ from services.reporting.digests import Herald
 from services.reporting.handlers import TOPICS
 from services.reporting.headcounts import Headcounts
 from services.reporting.reminders import Reminders, RemindersWorker
+from services.reporting.report_wiring import making, reports
 from services.reporting.store import Views
 from services.reporting.tables import CutTables, Tables
 from services.reporting.watching import Watch
@@ -56,6 +57,7 @@ def face(runtime: Runtime) -> Face:
     router.include_router(Portal(book, board, glances, Chronicle(runtime.store), runtime.clock, runtime.settings).router)
     router.include_router(Pages(book, board, live, runtime.clock).router)
     router.include_router(TurnoutPages(book, board, cuts, live, runtime.clock).router)
+    router.include_router(reports(runtime, book))
 
     async def start() -> None:
         await followed.start()
@@ -84,12 +86,15 @@ def work(runtime: Runtime) -> Work:
     cuts = CutTables(Cuts(runtime.store, runtime.bus, book, runtime.clock), Tables(book, headcounts))
     worker = ReportingWorker(runtime, book)
     cutter = Cutter(runtime, book, worker.derived)
-    herald = Herald(runtime, book, worker.derived, Watch(runtime.store, book, cuts))
+    watch = Watch(runtime.store, book, cuts)
+    herald = Herald(runtime, book, worker.derived, watch)
     reminders = RemindersWorker(runtime.bus, Reminders(runtime.store))
+    papers = making(runtime, book, headcounts, watch)
 
     async def start() -> None:
         await followed.start()
         await counted.start()
+        await papers.start()
 
     return Work(
         name="reporting",
@@ -103,6 +108,7 @@ def work(runtime: Runtime) -> Work:
             herald.run,
             reminders.consume,
             chronicle.run,
+            *papers.tasks,
         ),
         ready={"store": partial(answers, runtime.store)},
         rebuild=partial(rebuild, runtime.bus, worker, worker.derived, TOPICS),
