@@ -120,12 +120,12 @@ def relay() -> int:
 
 @contest.command(help="Nạp một cuộc thi từ thư mục có contest.yaml, questions.csv, units.csv.")
 def load(directory: Path) -> int:
-    from services.quiz.contest_files import ContestErrors
+    from services.quiz.contest_files import FaultsFound
     from services.quiz.loading import load as run
 
     try:
         id = _in_house(Settings(), lambda house: run(house.runtime("quiz"), directory))
-    except ContestErrors as errors:
+    except FaultsFound as errors:
         print(errors, file=sys.stderr)
         return 1
     terminal.print(f"Đã nạp cuộc thi {id}.")

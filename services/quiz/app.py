@@ -27,6 +27,7 @@ from services.quiz.authoring.mending_pages import MendingPages
 from services.quiz.authoring.pages import ContestPages
 from services.quiz.authoring.round_pages import RoundPages
 from services.quiz.authoring.sealing import Seal
+from services.quiz.authoring.unit_pages import UnitTreePages
 from services.quiz.bank.drafts import Drafts
 from services.quiz.bank.pages import BankPages, contests_of
 from services.quiz.bank.store import Bank, Media
@@ -77,6 +78,7 @@ def face(runtime: Runtime) -> Face:
     check_receipt = partial(check, public_key=notary.public_key)
     router.include_router(pages.router(book, units, runtime.clock, runtime.settings, check_receipt, live, authoring.drafts))
     router.include_router(ContestPages(authoring, book).router)
+    router.include_router(UnitTreePages(authoring, book).router)
     router.include_router(RoundPages(authoring, book).router)
     router.include_router(MendingPages(authoring, Mending(runtime, book), book).router)
     router.include_router(AdminApi(authoring, runtime).router)

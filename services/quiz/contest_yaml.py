@@ -15,7 +15,7 @@ import msgspec.inspect as mi
 import yaml
 
 from services.events import Category, Document
-from services.quiz.contest_faults import Faults
+from services.kit.faults import Faults
 
 CONTEST = "contest.yaml"
 
@@ -58,6 +58,13 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     closes: str
 
 
+class TreeName(msgspec.Struct, frozen=True, kw_only=True):
+    """A tree of units; the first one is what is shown first."""
+
+    id: Id
+    name: str
+
+
 class Prize(msgspec.Struct, frozen=True, kw_only=True):
     """So many prizes of a name; units are ranked `by` their rate or their people."""
 
@@ -91,6 +98,7 @@ class Contest(msgspec.Struct, frozen=True, kw_only=True):
     ranking: Annotated[list[Rank], msgspec.Meta(min_length=1)]
     show: Show
     rounds: Annotated[list[Round], msgspec.Meta(min_length=1)]
+    trees: list[TreeName] = []
     prizes: Prizes = msgspec.field(default_factory=Prizes)
 
 

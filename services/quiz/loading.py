@@ -29,7 +29,7 @@ from services.quiz.contest_files import ContestFiles, read_contest, shift
 async def load(runtime: Runtime, directory: Path, *, shifted: bool = False) -> str:
     """Loads a contest and returns its id. `shifted` moves its rounds so that the first is open now.
 
-    Raises ContestErrors with every fault of the files, Problem 409 where a contest of that id was loaded from other files.
+    Raises FaultsFound with every fault of the files, Problem 409 where a contest of that id was loaded from other files.
     """
     files = read_contest(directory)
     digest = files.digest
@@ -85,6 +85,7 @@ def _draft(files: ContestFiles, published: ContestPublished) -> ContestDraft:
         consent_version=files.consent_version,
         consent_text=files.consent_text,
         units=published.units,
+        trees=published.trees,
         rules=rounds[0].rules,
         rounds=rounds,
         published=published.revision,
