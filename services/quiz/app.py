@@ -14,7 +14,7 @@ from services.kit.bus import Record, Transient
 from services.kit.cloudevents import type_of
 from services.kit.followed import Followed
 from services.kit.relay import Confirmations
-from services.kit.runtime import Face, Runtime, UnitName, Work
+from services.kit.runtime import Face, Runtime, Work
 from services.kit.security import Signer
 from services.kit.store import answers, store_errors
 from services.kit.tokens import Bearers
@@ -38,7 +38,7 @@ from services.quiz.shelf import Shelf
 from services.quiz.store import Fact, QuizStore
 from services.quiz.submissions import PATH as SUBMISSIONS_PATH
 from services.quiz.submissions import Submissions
-from services.quiz.units import UnitIndexes
+from services.quiz.units import UnitDays
 from services.quiz.worker import QuizWorker
 
 CLOCK_TOLERANCE = timedelta(milliseconds=500)
@@ -56,7 +56,7 @@ def face(runtime: Runtime) -> Face:
     live = authoring.live
     notary = Notary(runtime.secrets.get("receipt.key"))
     journal = journal_of(runtime, notary)
-    units = UnitIndexes(book)
+    units = UnitDays(book, runtime.clock)
     papers = Signer(runtime.secrets.get("token.key"), "paper")
     api = Api(
         book=book,
@@ -96,7 +96,7 @@ def face(runtime: Runtime) -> Face:
         tasks=(followed.run, shelf.run, live.run, store.forget_done),
         ready={"store": partial(answers, runtime.store), "clock": partial(_clock_agrees, runtime)},
         fast={SUBMISSIONS_PATH: Submissions(journal, papers, runtime.clock, live.minutes)},
-        units=partial(_units, book),
+        units=units.names,
     )
 
 
@@ -136,10 +136,6 @@ def _store(runtime: Runtime) -> QuizStore:
 
 def _apply(book: ContestBook, record: Record) -> None:
     book.read(type_of(record.headers), record.value)
-
-
-def _units(book: ContestBook) -> dict[str, UnitName]:
-    return {code: UnitName(unit.name, unit.parent) for contest in book.contests for code, unit in book.units(contest).items()}
 
 
 async def _clock_agrees(runtime: Runtime) -> bool:

@@ -26,7 +26,7 @@ from services.quiz.authoring.live import Live
 from services.quiz.authoring.store import Drafts
 from services.quiz.authoring.words import explain
 from services.quiz.receipts import BadReceipt, ReceiptReport
-from services.quiz.units import UnitIndexes
+from services.quiz.units import UnitDays
 
 UNIT_COOKIE = "hoithi_unit"
 UNIT_SECONDS = 90 * 24 * 3600
@@ -67,12 +67,12 @@ Check = Callable[[str], ReceiptReport]
 
 
 def router(
-    book: ContestBook, units: UnitIndexes, clock: Clock, settings: Settings, check_receipt: Check, live: Live, drafts: Drafts
+    book: ContestBook, units: UnitDays, clock: Clock, settings: Settings, check_receipt: Check, live: Live, drafts: Drafts
 ) -> APIRouter:
     """All pages of the quiz."""
     routes = APIRouter(include_in_schema=False)
-    routes.include_router(ParticipantPages(book, clock, live).router)
-    routes.include_router(UnitPages(book, clock, settings).router)
+    routes.include_router(ParticipantPages(book, units, clock, live).router)
+    routes.include_router(UnitPages(book, units, clock, settings).router)
     routes.include_router(ConsolePages(book, units, clock, drafts).router)
     routes.include_router(ReceiptPages(check_receipt).router)
     return routes
@@ -81,8 +81,8 @@ def router(
 class ParticipantPages:
     """From the home of a contest to the result of an attempt."""
 
-    def __init__(self, book: ContestBook, clock: Clock, live: Live) -> None:
-        self._book, self._clock, self._live = book, clock, live
+    def __init__(self, book: ContestBook, units: UnitDays, clock: Clock, live: Live) -> None:
+        self._book, self._units, self._clock, self._live = book, units, clock, live
         self.router = APIRouter()
         add = self.router.add_api_route
         add("/", self.start)
@@ -165,15 +165,15 @@ class ParticipantPages:
 
     def _unit(self, request: Request, contest: ContestPublished, asked: str) -> Unit | None:
         """The unit that a QR code or the address brought along, if this contest has it."""
-        units = self._book.units(contest.contest)
-        return units.get(asked) or units.get(request.cookies.get(UNIT_COOKIE, ""))
+        today = self._units.of(contest.contest)
+        return today.standing(asked) or today.standing(request.cookies.get(UNIT_COOKIE, ""))
 
 
 class UnitPages:
     """What a unit hangs up on its wall: the short link, its QR code, the poster."""
 
-    def __init__(self, book: ContestBook, clock: Clock, settings: Settings) -> None:
-        self._book, self._clock, self._settings = book, clock, settings
+    def __init__(self, book: ContestBook, units: UnitDays, clock: Clock, settings: Settings) -> None:
+        self._book, self._units, self._clock, self._settings = book, units, clock, settings
         self.router = APIRouter()
         # The more particular paths first: `{unit}` would take them too.
         self.router.add_api_route("/q/{unit}.svg", self.code)
@@ -215,11 +215,13 @@ class UnitPages:
         return found
 
     def _find(self, code: str) -> tuple[ContestPublished, Unit] | None:
-        """The unit, typed in any case, and the contest it takes part in: one with an open round first, then the newest."""
+        """The unit, typed in any case, or what it has gone over into, and the contest it takes part in: one with an open round
+        first, then the newest."""
         now = self._clock.now()
         found: list[tuple[ContestPublished, Unit]] = []
         for contest in newest_first(self._book):
-            unit = next((u for c, u in self._book.units(contest.contest).items() if c.lower() == code.lower()), None)
+            today = self._units.of(contest.contest)
+            unit = today.standing(next((c for c in today.units if c.lower() == code.lower()), code))
             if unit is not None:
                 found.append((contest, unit))
         opened = (f for f in found if any(state_at(r, now) == "open" for r in self._book.rounds(f[0].contest)))
@@ -229,7 +231,7 @@ class UnitPages:
 class ConsolePages:
     """The organisers' overview of contests, and the door for developers."""
 
-    def __init__(self, book: ContestBook, units: UnitIndexes, clock: Clock, drafts: Drafts) -> None:
+    def __init__(self, book: ContestBook, units: UnitDays, clock: Clock, drafts: Drafts) -> None:
         self._book, self._units, self._clock, self._drafts = book, units, clock, drafts
         self.router = APIRouter()
         self.router.add_api_route("/console/contests", self.contests)
@@ -242,7 +244,7 @@ class ConsolePages:
         now = self._clock.now()
         contests = newest_first(self._book)
         searched = contest or (contests[0].contest if contests else "")
-        hits = self._units.of(searched).search(q, 6) if q.strip() and searched in self._book.contests else []
+        hits = self._units.of(searched).index.search(q, 6) if q.strip() and searched in self._book.contests else []
         return render(
             request,
             "console_contests.html",
