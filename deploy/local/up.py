@@ -172,14 +172,14 @@ async def _load_first(settings: Settings, port: int | None) -> None:
     """The example, where nothing has been published yet; before the web opens, so that it opens with it."""
     if not settings.example:
         return
-    from services.quiz.loading import load
+    from deploy.local.loading import load
 
     house = House(settings)
     try:
         if not await _published(house):
             if port:
                 await _until(lambda: _listens(port))
-            await load(house.runtime("quiz"), EXAMPLE, shifted=True)
+            await load(house, EXAMPLE, shifted=True)
     finally:
         await house.close()
 

@@ -130,11 +130,12 @@ class UnitFiles:
         while left:
             refusals = {}
             for line, change in left:
-                self._lines |= {(tree, change.unit): (CHANGES, line) for tree in ["", *self._forest.trees]}
                 try:
                     self._forest.apply(change)
                 except Refused as refused:
                     refusals[line] = refused
+                else:
+                    self._lines |= {(tree, change.unit): (CHANGES, line) for tree in ["", *self._forest.trees]}
             if len(refusals) == len(left):
                 break
             left = [(line, change) for line, change in left if line in refusals]

@@ -15,7 +15,11 @@ from services.kit.runtime import Face, Runtime, Work
 from services.kit.store import answers
 from services.reporting.api import Api
 from services.reporting.board import Board
+from services.reporting.headcount_pages import HeadcountPages
+from services.reporting.headcount_store import HeadcountStore
 from services.reporting.live import Live, Stream
+from services.reporting.measure_pages import MeasurePages
+from services.reporting.measures import Measures
 from services.reporting.pages import Pages
 from services.reporting.store import Views
 from services.reporting.worker import TOPICS, ReportingWorker
@@ -30,6 +34,8 @@ def face(runtime: Runtime) -> Face:
     stream = Stream(live, board, book, runtime.clock)
     router = APIRouter()
     router.include_router(Api(book, board, live, stream).router)
+    router.include_router(HeadcountPages(runtime, book).router)
+    router.include_router(MeasurePages(Measures(runtime.store), book, runtime.clock).router)
     router.include_router(Pages(book, board, live, runtime.clock).router)
     return Face(
         name="reporting",
@@ -48,7 +54,7 @@ def work(runtime: Runtime) -> Work:
     return Work(
         name="reporting",
         start=followed.start,
-        tasks=(followed.run, worker.consume, worker.write),
+        tasks=(followed.run, worker.consume, worker.write, HeadcountStore(runtime).run),
         ready={"store": partial(answers, runtime.store)},
         rebuild=partial(rebuild, runtime.bus, worker, worker.derived, TOPICS),
     )

@@ -38,6 +38,11 @@ class MemoryCollection:
         async for found in self.find(query):
             self.documents[found["_id"]] |= update["$set"]
 
+    async def delete_one(self, query: Mapping[str, Any]) -> None:
+        async for found in self.find(query):
+            del self.documents[found["_id"]]
+            return
+
     async def find_one(self, query: Mapping[str, Any], fields: Any = None) -> Document | None:
         async for found in self.find(query):
             return found
