@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from services.events import TOPICS, asyncapi, encode
-from services.kit.bus import Bus, Subscription, TopicSpec
+from services.kit.bus import LARGEST, Bus, Subscription, TopicSpec
 from services.kit.clock import Clock, SystemClock
 from services.kit.console import AuditLog
 from services.kit.locallog import LocalLog, LocalLogSettings
@@ -183,10 +183,12 @@ def topics() -> dict[str, TopicSpec]:
     """The topic table as the bus sees it, each topic with its dead letters."""
     specs: dict[str, TopicSpec] = {}
     for topic in TOPICS.values():
+        largest = topic.largest or LARGEST
         specs[topic.name] = TopicSpec(
-            name=topic.name, partitions=topic.partitions, log=topic.log, kept=topic.kept, secure=topic.personal
+            name=topic.name, partitions=topic.partitions, log=topic.log, kept=topic.kept, secure=topic.personal, largest=largest
         )
         specs[topic.dlq] = TopicSpec(
-            name=topic.dlq, partitions=topic.partitions, log=DEAD_LETTERS, kept=topic.dlq_kept, secure=topic.personal
-        )
+            name=topic.dlq, partitions=topic.partitions, log=DEAD_LETTERS, kept=topic.dlq_kept, secure=topic.personal,
+            largest=largest,
+        )  # fmt: skip
     return specs
