@@ -18,13 +18,15 @@ from fastapi.responses import RedirectResponse
 from services.events import ContestBook, ContestPublished, RoundPlan, Unit, state_at
 from services.events.contests import RoundState
 from services.kit.clock import Clock
+from services.kit.console.accounts import within
 from services.kit.problems import Problem
 from services.kit.settings import Settings
 from services.kit.web import render
-from services.kit.web.console import Member
+from services.kit.web.console import Member, console_of
 from services.quiz.authoring.live import Live
 from services.quiz.authoring.store import Drafts
 from services.quiz.authoring.words import explain
+from services.quiz.posters import MOST_SHEETS, Paper, Posters, sheet
 from services.quiz.receipts import BadReceipt, ReceiptReport
 from services.quiz.units import UnitDays
 
@@ -174,10 +176,13 @@ class UnitPages:
 
     def __init__(self, book: ContestBook, units: UnitDays, clock: Clock, settings: Settings) -> None:
         self._book, self._units, self._clock, self._settings = book, units, clock, settings
+        self._posters = Posters()
         self.router = APIRouter()
         # The more particular paths first: `{unit}` would take them too.
         self.router.add_api_route("/q/{unit}.svg", self.code)
         self.router.add_api_route("/q/{unit}/ap-phich", self.poster)
+        self.router.add_api_route("/q/{unit}/ap-phich.pdf", self.poster_pdf)
+        self.router.add_api_route("/console/contests/{contest}/ap-phich.pdf", self.posters)
         self.router.add_api_route("/q/{unit}", self.enter)
 
     async def enter(self, request: Request, unit: str) -> Response:
@@ -199,11 +204,45 @@ class UnitPages:
         return Response(image.getvalue(), media_type="image/svg+xml", headers={"Cache-Control": "public, max-age=3600"})
 
     async def poster(self, request: Request, unit: str) -> Response:
-        """A poster to print, on one sheet of A4."""
+        """The poster as a page, with the sheets to print."""
         contest, known = self._known(unit)
         rounds = self._book.rounds(contest.contest)
         link = self._link(request, known).partition("://")[2]
         return render(request, "poster.html", contest=contest, unit=known, rounds=rounds, link=link)
+
+    async def poster_pdf(self, request: Request, unit: str, paper: Paper = "a4") -> Response:
+        """The poster on a sheet."""
+        contest, known = self._known(unit)
+        return await self._sheets(request, contest, [known], paper)
+
+    async def posters(
+        self, request: Request, account: Member, contest: str, unit: Annotated[str, Query()] = "", paper: Paper = "a4"
+    ) -> Response:
+        """The posters of a unit and of all below it that the account is for, a sheet each."""
+        found, today, parents = find(self._book, contest), self._units.of(contest), console_of(request).parents()
+        if unit and unit not in today.units:
+            raise Problem(404, "unit", "Không có đơn vị này trong cuộc thi.", field="unit")
+        listed = [
+            each
+            for code, each in today.units.items()
+            if today.standing(code) is each and within(code, account.subtree, parents) and within(code, unit or None, parents)
+        ]
+        if not listed:
+            raise Problem(403, "unit", "Đơn vị này không thuộc phạm vi của bạn.")
+        if len(listed) > MOST_SHEETS:
+            raise Problem(
+                422, "too-many", "Có {n} đơn vị, mỗi lần nhiều nhất {most} tờ. Hãy chọn một đơn vị cấp dưới.", field="unit",
+                n=len(listed), most=MOST_SHEETS,
+            )  # fmt: skip
+        return await self._sheets(request, found, listed, paper)
+
+    async def _sheets(self, request: Request, contest: ContestPublished, units: Sequence[Unit], paper: Paper) -> Response:
+        above = self._units.of(contest.contest).paths
+        sheets = [sheet(unit.name, above[unit.code].rpartition(" › ")[0], self._link(request, unit)) for unit in units]
+        body = await self._posters.pdf(contest, self._book.rounds(contest.contest), sheets, paper)
+        name = f"ap-phich-{units[0].code}-{paper}.pdf"
+        headers = {"Content-Disposition": f'inline; filename="{name}"'}
+        return Response(body, media_type="application/pdf", headers=headers)
 
     def _link(self, request: Request, unit: Unit) -> str:
         return f"{(self._settings.public_url or str(request.base_url)).rstrip('/')}/q/{unit.code}"

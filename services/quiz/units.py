@@ -86,10 +86,14 @@ class UnitsToday:
         return found
 
     @cached_property
+    def paths(self) -> dict[str, str]:
+        """The names from the level below the root down to each unit, in the first tree that has it."""
+        return _paths([msgspec.structs.replace(unit, parent=self.above[code]) for code, unit in self.units.items()])
+
+    @cached_property
     def index(self) -> UnitIndex:
         """Finds what there is today."""
-        paths = _paths([msgspec.structs.replace(unit, parent=self.above[code]) for code, unit in self.units.items()])
-        standing = {code: path for code, path in paths.items() if not folded(self.units[code], self.day)}
+        standing = {code: path for code, path in self.paths.items() if not folded(self.units[code], self.day)}
         return UnitIndex(self.units.values(), standing)
 
     def standing(self, code: str) -> Unit | None:
