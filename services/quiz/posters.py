@@ -29,6 +29,7 @@ STEPS = (
     "Ghi họ tên, số điện thoại; đơn vị đã có sẵn",
     "Trả lời {questions} câu trong {minutes} phút, rồi nộp bài",
 )
+MANY = "{n} vòng: {first} – {last}"
 """A poster speaks Vietnamese, whoever has it made."""
 
 _TEMPLATE = Path(__file__).parent / "templates" / "poster.typ"
@@ -53,11 +54,8 @@ def sheet(name: str, path: str, url: str) -> Sheet:
 def dates(contest: ContestPublished, rounds: Sequence[RoundPlan]) -> list[str]:
     """When one can take part: each round, or from the first to the last where there are many."""
     if len(rounds) > 6:
-        first, last = (
-            show_time(rounds[0].opens, DEFAULT, contest.timezone),
-            show_time(rounds[-1].closes, DEFAULT, contest.timezone),
-        )
-        return [f"{len(rounds)} vòng: {first} – {last}"]
+        first, last = (show_time(at, DEFAULT, contest.timezone) for at in (rounds[0].opens, rounds[-1].closes))
+        return [MANY.format(n=len(rounds), first=first, last=last)]
     return [
         f"{plan.name}: {show_time(plan.opens, DEFAULT, contest.timezone)} – {show_time(plan.closes, DEFAULT, contest.timezone)}"
         for plan in rounds
