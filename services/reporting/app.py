@@ -16,6 +16,7 @@ from services.reporting.cuts import Cuts
 from services.reporting.cutter import Cutter
 from services.reporting.digests import Herald
 from services.reporting.handlers import TOPICS
+from services.reporting.headcount_store import HeadcountStore
 from services.reporting.headcounts import Headcounts
 from services.reporting.reminders import Reminders, RemindersWorker
 from services.reporting.report_wiring import making, reports
@@ -33,7 +34,10 @@ def face(runtime: Runtime) -> Face:
     from services.reporting.api import Api
     from services.reporting.board import Board
     from services.reporting.glance import Glances
+    from services.reporting.headcount_pages import HeadcountPages
     from services.reporting.live import Live, Stream
+    from services.reporting.measure_pages import MeasurePages
+    from services.reporting.measures import Measures
     from services.reporting.overview_pages import OverviewPages
     from services.reporting.pages import Pages
     from services.reporting.portal import Portal
@@ -55,6 +59,8 @@ def face(runtime: Runtime) -> Face:
     router.include_router(WatchPages(book, watch, Reminders(runtime.store), runtime.clock).router)
     router.include_router(OverviewPages(glances, runtime.clock).router)
     router.include_router(Portal(book, board, glances, Chronicle(runtime.store), runtime.clock, runtime.settings).router)
+    router.include_router(HeadcountPages(runtime, book).router)
+    router.include_router(MeasurePages(Measures(runtime.store), book, runtime.clock).router)
     router.include_router(Pages(book, board, live, runtime.clock).router)
     router.include_router(TurnoutPages(book, board, cuts, live, runtime.clock).router)
     router.include_router(reports(runtime, book))
@@ -108,6 +114,7 @@ def work(runtime: Runtime) -> Work:
             herald.run,
             reminders.consume,
             chronicle.run,
+            HeadcountStore(runtime).run,
             *papers.tasks,
         ),
         ready={"store": partial(answers, runtime.store)},
