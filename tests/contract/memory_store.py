@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -43,13 +43,16 @@ class MemoryCollection:
             return found
         return None
 
-    async def count_documents(self, query: Mapping[str, Any]) -> int:
-        return len([found async for found in self.find(query)])
+    async def count_documents(self, query: Mapping[str, Any], limit: int = 0) -> int:
+        found = len([found async for found in self.find(query)])
+        return min(found, limit) if limit else found
 
-    async def find(self, query: Mapping[str, Any], fields: Any = None) -> AsyncIterator[Document]:
-        for document in list(self.documents.values()):
-            if _matches(document, query):
-                yield dict(document)
+    async def delete_many(self, query: Mapping[str, Any]) -> None:
+        async for found in self.find(query):
+            del self.documents[found["_id"]]
+
+    def find(self, query: Mapping[str, Any], fields: Any = None) -> MemoryCursor:
+        return MemoryCursor([dict(document) for document in self.documents.values() if _matches(document, query)])
 
     async def update_one(self, query: Mapping[str, Any], update: Mapping[str, Any], upsert: bool = False) -> Any:
         async for found in self.find(query):
@@ -62,13 +65,43 @@ class MemoryCollection:
         return SimpleNamespace(matched_count=0, upserted_id=None)
 
 
+class MemoryCursor:
+    """What a query found."""
+
+    def __init__(self, found: list[Document]) -> None:
+        self._found = found
+
+    def sort(self, field: str, order: int) -> MemoryCursor:
+        return MemoryCursor(sorted(self._found, key=lambda document: document[field], reverse=order < 0))
+
+    def skip(self, count: int) -> MemoryCursor:
+        return MemoryCursor(self._found[count:])
+
+    def limit(self, count: int) -> MemoryCursor:
+        return MemoryCursor(self._found[:count])
+
+    async def __aiter__(self) -> AsyncIterator[Document]:
+        for document in self._found:
+            yield document
+
+
 def memory_store() -> Any:
     """A database whose collections come to be when they are named."""
     return defaultdict(MemoryCollection)
 
 
+COMPARED: dict[str, Callable[[Any, Any], bool]] = {
+    "$in": lambda value, wanted: value in wanted,
+    "$lt": lambda value, wanted: value < wanted,
+    "$lte": lambda value, wanted: value <= wanted,
+}
+
+
 def _matches(document: Document, query: Mapping[str, Any]) -> bool:
-    return all(
-        document.get(field) in wanted["$in"] if isinstance(wanted, Mapping) and "$in" in wanted else document.get(field) == wanted
-        for field, wanted in query.items()
-    )
+    return all(_fits(document.get(field), wanted) for field, wanted in query.items())
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    if isinstance(wanted, Mapping) and wanted.keys() <= COMPARED.keys() and wanted:
+        return all(COMPARED[sign](value, bound) for sign, bound in wanted.items())
+    return bool(value == wanted)

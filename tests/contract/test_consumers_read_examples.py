@@ -20,6 +20,7 @@ from services.kit.runtime import Runtime
 from services.kit.security import Secrets
 from services.kit.settings import Settings
 from services.notify import worker as notify
+from services.notify.notices import NOTICES, NoticesWorker
 from services.notify.store import Outbox
 from services.reporting import worker as reporting
 from services.scoring import worker as scoring
@@ -59,6 +60,10 @@ def scoring_consumer(runtime: Runtime) -> Consumer:
     return scoring.ScoringWorker(runtime, library)
 
 
+def notices_consumer(runtime: Runtime) -> Consumer:
+    return NoticesWorker(runtime, known_contests(), Outbox(runtime.store))
+
+
 def notify_consumer(runtime: Runtime) -> Consumer:
     return notify.NotifyWorker(runtime, known_contests(), Outbox(runtime.store))
 
@@ -66,7 +71,8 @@ def notify_consumer(runtime: Runtime) -> Consumer:
 CONSUMERS: dict[str, tuple[tuple[str, ...], Callable[[Runtime], Consumer]]] = {
     subscription.group: (subscription.topics, build)
     for declared, build in (
-        (notify.SUBSCRIPTIONS, notify_consumer),
+        ((notify.SUBSCRIPTIONS[0],), notify_consumer),
+        ((NOTICES,), notices_consumer),
         (reporting.SUBSCRIPTIONS, reporting_consumer),
         (scoring.SUBSCRIPTIONS, scoring_consumer),
     )
