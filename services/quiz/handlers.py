@@ -51,6 +51,7 @@ class Registration:
     consent_accepted: bool
     resume_code: str | None
     language: str
+    roster_code: str | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ class Participants:
             "unit": asked.unit,
             "categories": list(dict.fromkeys(asked.categories)),
             "email": asked.email,
+            "roster_code": " ".join((asked.roster_code or "").split()) or None,
             "consent": asked.consent_version,
             "language": asked.language,
             "at": _milliseconds(self._clock.now()),
@@ -250,6 +252,7 @@ def event_of(collection: str, fact: dict[str, Any]) -> Event:
             consent=fact["consent"],
             email=fact["email"],
             language=fact["language"],
+            roster_code=fact.get("roster_code"),
         )
     return AttemptStarted(
         time=fact["started_at"],
