@@ -16,6 +16,7 @@ from services.notify.reminding import check_text
 
 Form = Mapping[str, Any]
 MOST_TEXT = 2000
+FIELDS = ("root", "units", "round", "subject", "text", "with_contacts", "with_accounts", "with_above")
 AUDIENCES: tuple[Audience, ...] = ("contacts", "roster", "people")
 
 

@@ -18,7 +18,7 @@ from services.kit.runtime import Runtime
 from services.kit.web import language, render
 from services.kit.web.console import account_in, audited, console_of
 from services.notify.access import PAID, Secretary, SecretaryForm, check_unit, contest_of, may_see, units_of
-from services.notify.campaign_forms import changed, made
+from services.notify.campaign_forms import FIELDS, changed, made
 from services.notify.campaigns import Address, Campaign, Campaigns
 from services.notify.domain import masked
 from services.notify.reminding import NAMES, Reminding
@@ -100,10 +100,11 @@ class CampaignPages:
     def _form(self, request: Request, contest: ContestPublished, values: dict[str, str], problem: Problem | None) -> Response:
         now = self._runtime.clock.now()
         rounds = [r for r in self._book.rounds(contest.contest) if state_at(r, now) in ("open", "paused", "upcoming")]
+        empty = dict.fromkeys(FIELDS, "") | {"audience": "contacts", "channel": "email"}
         return render(
-            request, "reminder_new.html", problem.status if problem else 200, contest=contest, values=values, rounds=rounds,
-            fault=_said(request, problem), audiences=AUDIENCES, channels=CHANNEL_NAMES, blanks=NAMES, ready=self._channels,
-            offered=units_of(request, self._book, contest.contest), people_text=PEOPLE_TEXT,
+            request, "reminder_new.html", problem.status if problem else 200, contest=contest, values=empty | values,
+            rounds=rounds, fault=_said(request, problem), audiences=AUDIENCES, channels=CHANNEL_NAMES, blanks=NAMES,
+            ready=self._channels, offered=units_of(request, self._book, contest.contest), people_text=PEOPLE_TEXT,
         )  # fmt: skip
 
     async def look(self, request: Request, account: Secretary, id: str) -> Response:
