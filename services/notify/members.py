@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from collections.abc import Collection as Names
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bson import Binary
 
@@ -22,29 +22,32 @@ _IN_ONE = PARTITIONS
 
 
 class Members:
-    """The buckets. All methods raise StoreDown."""
+    """The buckets. All methods raise StoreDown. Who writes remembers the offsets of what they wrote last."""
 
     def __init__(self, database: Database) -> None:
         # Loose writes: what a crash of the store loses is written again by the partition's next owner.
         self._buckets = database["members"].with_options(write_concern=LOOSE)
+        self._held: dict[str, dict[str, int] | None] = {}
 
     async def write(self, partition: int, bucket: int, offsets: Mapping[str, int], people: Sequence[tuple[str, bytes]]) -> bool:
         """Writes a bucket as of these offsets; False where the stored one knows something later (another owner's)."""
         id = f"{partition}/{bucket}"
-        with store_errors():
-            held = await self._buckets.find_one({"_id": id}, {"offsets": 1})
-        before: dict[str, int] = held["offsets"] if held else {}
-        if any(offsets.get(topic, 0) < offset for topic, offset in before.items()):
+        if id not in self._held:
+            self._held[id] = (await find_ids(self._buckets, [id], {"offsets": 1})).get(id, {}).get("offsets")
+        before, document = self._held.pop(id), {"offsets": dict(offsets), "body": Binary(write_bucket(people))}
+        if any(offsets.get(topic, 0) < offset for topic, offset in (before or {}).items()):
             return False
-        if held is None and not people:
-            return True
-        document: dict[str, Any] = {"offsets": dict(offsets), "body": Binary(write_bucket(people))}
         with store_errors():
-            if held is None:
-                await self._buckets.update_one({"_id": id}, {"$setOnInsert": document}, upsert=True)
-                return bool(await self._buckets.find_one({"_id": id, "offsets": document["offsets"]}, {"offsets": 1}))
-            result = await self._buckets.update_one({"_id": id, "offsets": before}, {"$set": document})
-        return bool(result.matched_count)
+            if before is not None:
+                written = (await self._buckets.update_one({"_id": id, "offsets": before}, {"$set": document})).matched_count == 1
+            elif people:
+                result = await self._buckets.update_one({"_id": id}, {"$setOnInsert": document}, upsert=True)
+                written = result.upserted_id is not None
+            else:
+                return True
+        if written:
+            self._held[id] = document["offsets"]
+        return written
 
     async def of_units(self, contest: str, units: Names[str]) -> AsyncIterator[Member]:
         """The people who belong to these units of a contest."""

@@ -22,12 +22,24 @@ from services.notify.members import Members
 from services.notify.people import Member
 from services.notify.roster import match
 from services.notify.sender import quiet
-from services.notify.words import DAYS, HOURS, OPT_OUT_MAIL, OPT_OUT_SMS, OTHER_UNITS, OTHERS, UNIT_LINE, UNKNOWN, WHOLE
+from services.notify.words import (
+    DAYS,
+    HOURS,
+    OPT_OUT_MAIL,
+    OPT_OUT_SMS,
+    OTHER_UNITS,
+    OTHERS,
+    PEOPLE,
+    SILENT,
+    TURNOUT,
+    UNKNOWN,
+    WHOLE,
+)
 
 LANGUAGE = "vi"
 """Reminders are written in it: the words are the organiser's."""
 
-NAMES = ("don_vi", "so_nguoi", "tong_so", "ty_le", "con_lai", "so_ngay", "thoi_diem", "cuoc_thi", "vong", "lien_ket")
+NAMES = ("don_vi", "tinh_hinh", "so_nguoi", "tong_so", "ty_le", "con_lai", "so_ngay", "thoi_diem", "cuoc_thi", "vong", "lien_ket")
 """The placeholders of a text."""
 
 SAMPLES = 3
@@ -103,7 +115,12 @@ class Reminding:
                 plan.recipients.append(one)
 
     async def _of_units(self, campaign: Campaign, plan: Plan) -> list[Recipient]:
-        """Those who look after the campaign's units; on a webhook each unit is its own recipient."""
+        """Those who look after the campaign's units; on a webhook each unit is its own recipient. Of a unit that no notice was
+        about, the people are those of ours."""
+        for unit in campaign.units:
+            if unit not in plan.figures:
+                members = await self.members(campaign.contest, self.below(campaign.contest, unit))
+                plan.figures[unit] = Figures(sum(member.person.took_part(campaign.round) for member in members))
         entered = await self._contacts.of_units(campaign.contest, campaign.units) if campaign.with_contacts else {}
         found: list[Recipient] = []
         for unit in campaign.units:
@@ -181,7 +198,7 @@ class Reminding:
     async def preview(self, campaign: Campaign) -> Preview:
         """What it would do now: whom it reaches, three samples, what it costs."""
         plan = await self.plan(campaign)
-        samples = [(domain.masked(one.to), *self.words(campaign, plan, one)) for one in plan.recipients[:SAMPLES]]
+        samples = [self._sample(campaign, plan, one) for one in plan.recipients[:SAMPLES]]
         sms, price = 0, 0
         if campaign.channel == "sms":
             price, lengths = self._settings.sms_price, {}
@@ -193,6 +210,11 @@ class Reminding:
         elif campaign.channel == "zalo":
             price, sms = self._settings.zalo_price, len(plan.recipients)
         return Preview(plan, samples, sms, sms * price)
+
+    def _sample(self, campaign: Campaign, plan: Plan, one: Recipient) -> tuple[str, str, str]:
+        """Address, subject and text as the console may show them: the link that ends somebody's reminders is theirs alone."""
+        subject, text = self.words(campaign, plan, one)
+        return domain.masked(one.to), subject, text.replace(self._limits.token(one.keys), "…")
 
     def messages(self, campaign: Campaign, plan: Plan) -> list[dict[str, Any]]:
         """The messages of a campaign as facts, under ids that campaign and person decide."""
@@ -207,6 +229,7 @@ class Reminding:
                     "purpose": "reminder",
                     "channel": campaign.channel,
                     "campaign": campaign.id,
+                    "audience": campaign.audience,
                     "contest": campaign.contest,
                     "units": list(one.units),
                     "participant": one.participant,
@@ -232,7 +255,9 @@ class Reminding:
         others = [self._name(campaign.contest, unit) for unit in one.units[1:]]
         if campaign.channel == "email":
             if others:
-                rows = "\n".join(f"- {self._line(campaign.contest, plan, unit)}" for unit in one.units[1:])
+                rows = "\n".join(
+                    f"- {name}: {_situation(plan.figures.get(unit))}" for name, unit in zip(others, one.units[1:], strict=True)
+                )
                 text += f"\n\n{OTHER_UNITS}\n{rows}"
             text += f"\n\n{OPT_OUT_MAIL.format(link=self.optout(one))}\n"
         elif campaign.channel in ("sms", "zalo"):
@@ -241,11 +266,6 @@ class Reminding:
                 text += OPT_OUT_SMS.format(link=self.optout(one))
                 text = text if self._settings.sms_accents else domain.plain(text)
         return subject, text
-
-    def _line(self, contest: str, plan: Plan, unit: str) -> str:
-        figures = plan.figures.get(unit, Figures())
-        people, headcount, rate = _count(figures.people), _count(figures.headcount), _rate(figures.rate)
-        return UNIT_LINE.format(unit=self._name(contest, unit), people=people, headcount=headcount, rate=rate)
 
     def values(self, campaign: Campaign, plan: Plan, one: Recipient) -> dict[str, str]:
         """What the placeholders stand for."""
@@ -256,6 +276,7 @@ class Reminding:
         until = self._until(campaign)
         return {
             "don_vi": self._name(campaign.contest, unit),
+            "tinh_hinh": _situation(figures),
             "so_nguoi": _count(figures.people),
             "tong_so": _count(figures.headcount),
             "ty_le": _rate(figures.rate),
@@ -296,6 +317,17 @@ def check_text(subject: str, text: str) -> None:
         for blank in domain.blanks(words):
             if blank not in NAMES:
                 raise Problem(422, "blank", "Không có chỗ trống tên {name}.", field=name, name=blank)
+
+
+def _situation(figures: Figures | None) -> str:
+    """What is known of a unit, as part of a sentence."""
+    if figures is None or (figures.people is None and figures.days is None):
+        return UNKNOWN
+    if figures.days is not None:
+        return SILENT.format(days=figures.days)
+    if figures.headcount is None or figures.rate is None:
+        return PEOPLE.format(people=_count(figures.people))
+    return TURNOUT.format(people=_count(figures.people), headcount=_count(figures.headcount), rate=_rate(figures.rate))
 
 
 def _count(value: int | None) -> str:

@@ -151,7 +151,8 @@ class Sender:
         """Publishes what became of a message; of a reminder about several units, for each of them."""
         if result.outcome == "uncertain":
             return
-        units: Sequence[str | None] = message.get("units") or [None]
+        # People are nobody's unit here: `unit` says which one was urged on, through those who look after it.
+        units: Sequence[str | None] = message["units"] if message.get("audience") == "contacts" else [None]
         events: list[Event] = []
         for place, unit in enumerate(units):
             about = {

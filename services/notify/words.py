@@ -62,7 +62,7 @@ DIGESTS: dict[str, str] = {"day": "Tổng hợp ngày", "week": "Tổng hợp tu
 SUBJECT = "Đôn đốc tham gia {cuoc_thi}"
 UNITS_TEXT = (
     "Kính gửi {don_vi},\n\n"
-    "Đến {thoi_diem}, đơn vị có {so_nguoi} người dự thi trên tổng số {tong_so} người ({ty_le}). Thời gian còn {con_lai}.\n\n"
+    "Đến {thoi_diem}, đơn vị {tinh_hinh}. Thời gian dự thi còn {con_lai}.\n\n"
     "Đề nghị đơn vị tiếp tục tuyên truyền, vận động cán bộ, đảng viên, đoàn viên, hội viên và Nhân dân tham gia {cuoc_thi} tại "
     "{lien_ket}.\n\nTrân trọng."
 )
@@ -72,7 +72,9 @@ PEOPLE_TEXT = "Bạn chưa tham gia {cuoc_thi}. Thời gian còn {con_lai}. Mờ
 UNKNOWN = "chưa có số liệu"
 WHOLE = "Cuộc thi"
 DAYS, HOURS = "{days} ngày {hours} giờ", "{hours} giờ"
-UNIT_LINE = "{unit}: {people}/{headcount} người ({rate})"
+TURNOUT = "có {people} người dự thi trên tổng số {headcount} người ({rate})"
+PEOPLE = "có {people} người dự thi"
+SILENT = "không có lượt thi nào trong {days} ngày"
 OTHER_UNITS = "Các đơn vị khác cần đôn đốc:"
 OTHERS = " (và {n} đơn vị khác)"
 OPT_OUT_MAIL = "Nếu không muốn nhận thư nhắc nữa, xin mở: {link}"

@@ -56,7 +56,8 @@ class NotifyWorker:
                 await self.write_changed()
             except Transient as error:
                 log.warning("members.store_down", error=str(error))
-            until = began + max(pace / 4, 4 * (clock.monotonic() - began))
+            # A tenth of the time at most: what pages read may be a minute old, submissions may not wait.
+            until = began + max(pace, 9 * (clock.monotonic() - began))
             while not stop() and clock.monotonic() < until:  # noqa: ASYNC110 (`stop` is no event)
                 await asyncio.sleep(0.2)
 

@@ -274,8 +274,8 @@ async def test_the_same_notice_twice_is_one_draft_and_one_mail(
     (mail,) = mails[0].mails
     text = mail.get_content()
     assert "Kính gửi Phường A1" in text
-    assert "31 người dự thi trên tổng số 84 người (36,9 %)" in text
-    assert "- Phường A2: 31/84 người (36,9 %)" in text
+    assert "đơn vị có 31 người dự thi trên tổng số 84 người (36,9 %)." in text
+    assert "- Phường A2: có 31 người dự thi trên tổng số 84 người (36,9 %)" in text
     assert "https://thi.example.org/thoi-nhac/" in text
     assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     told = [event for event in house.told.events if isinstance(event, MessageDelivered)]
