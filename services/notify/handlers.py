@@ -11,7 +11,7 @@ import msgspec
 from services.events import AttemptScored, ContestBook, Event, ParticipantErased, ParticipantRegistered
 from services.kit.bus import NotReady
 from services.notify.domain import Contact, fold, message_id
-from services.notify.people import Mark, Person, pack, unpack
+from services.notify.people import Mark, Person, judged, pack, unpack
 
 Known = ParticipantRegistered | ParticipantErased | AttemptScored
 
@@ -70,14 +70,14 @@ class State(msgspec.Struct):
                 return before
             person = person_of(event, known.marks if known else ())
             for scored in self.early.pop(event.participant, []):
-                person = person.judged(_mark(scored))
+                person.judge(_mark(scored))
             return pack(person)
         if before is None:
             waiting = self.early.setdefault(event.participant, [])
             if scored_of(event) not in waiting:
                 waiting.append(scored_of(event))
             return None
-        return pack(unpack(before).judged(_mark(scored_of(event))))
+        return judged(before, Mark(event.round, event.n, event.revision, event.verdict == "valid"))
 
 
 def person_of(event: ParticipantRegistered, marks: tuple[Mark, ...] = ()) -> Person:

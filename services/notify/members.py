@@ -33,8 +33,10 @@ class Members:
         """Writes a bucket as of these offsets; False where the stored one knows something later (another owner's)."""
         id = f"{partition}/{bucket}"
         if id not in self._held:
-            self._held[id] = (await find_ids(self._buckets, [id], {"offsets": 1})).get(id, {}).get("offsets")
-        before, document = self._held.pop(id), {"offsets": dict(offsets), "body": Binary(write_bucket(people))}
+            found = (await find_ids(self._buckets, [id], {"offsets": 1})).get(id)
+            self._held[id] = found["offsets"] if found else None
+        before, after = self._held.pop(id), dict(offsets)
+        document = {"offsets": after, "body": Binary(write_bucket(people))}
         if any(offsets.get(topic, 0) < offset for topic, offset in (before or {}).items()):
             return False
         with store_errors():
@@ -46,7 +48,7 @@ class Members:
             else:
                 return True
         if written:
-            self._held[id] = document["offsets"]
+            self._held[id] = after
         return written
 
     async def of_units(self, contest: str, units: Names[str]) -> AsyncIterator[Member]:

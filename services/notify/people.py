@@ -40,13 +40,16 @@ class Person(msgspec.Struct, array_like=True):
         """Whether they have a valid attempt in the round, or in any (None)."""
         return any(mark.valid and round in (None, mark.round) for mark in self.marks)
 
-    def judged(self, mark: Mark) -> Person:
-        """The person with one more verdict."""
-        held = next((m for m in self.marks if (m.round, m.n) == (mark.round, mark.n)), None)
-        if held and held.revision >= mark.revision:
-            return self
-        others = tuple(m for m in self.marks if m is not held)
-        return msgspec.structs.replace(self, marks=tuple(sorted((*others, mark))))
+    def judge(self, mark: Mark) -> bool:
+        """Takes in a verdict; False where that changed nothing."""
+        others = []
+        for held in self.marks:
+            if held.n != mark.n or held.round != mark.round:
+                others.append(held)
+            elif held.revision >= mark.revision:
+                return False
+        self.marks = tuple(sorted([*others, mark])) if others else (mark,)
+        return True
 
 
 class Member(NamedTuple):
@@ -56,6 +59,7 @@ class Member(NamedTuple):
     person: Person
 
 
+_encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Person)
 _body = msgspec.msgpack.Decoder(list[tuple[str, bytes]])
 
@@ -67,7 +71,13 @@ def bucket_of(contest: str, unit: str) -> int:
 
 def pack(person: Person) -> bytes:
     """A person in few bytes: 700,000 of them lie in one worker's memory. The first byte is the bucket."""
-    return bytes((bucket_of(person.contest, person.unit),)) + msgspec.msgpack.encode(person)
+    return bytes((bucket_of(person.contest, person.unit),)) + _encoder.encode(person)
+
+
+def judged(packed: bytes, mark: Mark) -> bytes:
+    """A packed person with one more verdict."""
+    person = unpack(packed)
+    return packed[:1] + _encoder.encode(person) if person.judge(mark) else packed
 
 
 def unpack(packed: bytes) -> Person:

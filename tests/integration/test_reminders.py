@@ -214,7 +214,7 @@ async def test_who_opted_out_or_took_part_meanwhile_is_left_alone(database: Data
     assert campaign.left_out == {"no address": 1}
     (key,) = [house.limits.key("+84922222222")]
     await house.limits.opt_out(house.limits.read_token(house.limits.token([key])), house.clock.now())
-    members["co"] = members["co"].judged(Mark("c.tuan-1", 1, 0, True))
+    assert members["co"].judge(Mark("c.tuan-1", 1, 0, True))
     await write_members(house, members, 2)
     await house.send()
     assert set(gate.taken) == {"+84911111111"}
