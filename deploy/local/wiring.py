@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from importlib import import_module
 from types import ModuleType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from services.events import TOPICS, asyncapi, encode
 from services.kit.bus import Bus, Subscription, TopicSpec
@@ -20,10 +20,11 @@ from services.kit.security import Secrets
 from services.kit.settings import Settings
 from services.kit.store import connect, settled
 from services.kit.version import VERSION
-from services.kit.web import Console
-from services.quiz import developers
 from services.quiz.journal import LOG as JOURNAL
 from services.quiz.journal import SCHEMA
+
+if TYPE_CHECKING:
+    from services.kit.web import Console
 
 SERVICES = ("quiz", "scoring", "reporting", "notify")
 
@@ -62,6 +63,8 @@ class House:
     @property
     def console(self) -> Console:
         """The organisers' accounts and sessions, in a database of their own."""
+        from services.kit.web import Console
+
         https = (self.settings.public_url or "").startswith("https://")
         return Console(self.secrets, self._client["hoithi_console"], self.clock, https=https)
 
@@ -120,6 +123,8 @@ class House:
 
 def catalogue() -> Face:
     """The events as pages, from what every worker declares to read: no service could show it, for none knows the others."""
+    from services.quiz import developers
+
     reads = {service: _reads(service) for service in SERVICES}
 
     async def start() -> None:

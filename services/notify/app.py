@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 
-from fastapi import APIRouter
-
 from services.events import ContestBook
 from services.kit.bus import Record
 from services.kit.cloudevents import type_of
 from services.kit.followed import Followed
 from services.kit.runtime import Face, Runtime, Work
 from services.kit.store import answers
-from services.notify import pages
-from services.notify.campaign_pages import CampaignPages
 from services.notify.campaigner import Campaigner
 from services.notify.campaigns import Campaigns
-from services.notify.list_pages import ListPages
 from services.notify.notices import NoticesWorker
-from services.notify.optout_pages import OptOutPages
-from services.notify.roster_pages import RosterPages
 from services.notify.sender import Sender, gateways_of
 from services.notify.store import Outbox
 from services.notify.worker import NotifyWorker
@@ -27,6 +20,15 @@ from services.notify.worker import NotifyWorker
 
 def face(runtime: Runtime) -> Face:
     """The console's pages of messages, reminders and rosters, and the page that ends reminders."""
+    # Imported by need: a worker carries no page and no web framework.
+    from fastapi import APIRouter
+
+    from services.notify import pages
+    from services.notify.campaign_pages import CampaignPages
+    from services.notify.list_pages import ListPages
+    from services.notify.optout_pages import OptOutPages
+    from services.notify.roster_pages import RosterPages
+
     book, outbox = ContestBook(), Outbox(runtime.store)
     followed = Followed(runtime.bus, "contests", partial(_read_contest, book), copy=runtime.copy_of("contests"))
     router = APIRouter()

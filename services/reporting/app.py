@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from fastapi import APIRouter
-
 from services.events import ContestBook
 from services.kit.bus import Record
 from services.kit.cloudevents import type_of
@@ -13,16 +11,20 @@ from services.kit.followed import Followed
 from services.kit.replay import rebuild
 from services.kit.runtime import Face, Runtime, Work
 from services.kit.store import answers
-from services.reporting.api import Api
-from services.reporting.board import Board
-from services.reporting.live import Live, Stream
-from services.reporting.pages import Pages
 from services.reporting.store import Views
 from services.reporting.worker import TOPICS, ReportingWorker
 
 
 def face(runtime: Runtime) -> Face:
     """The public board and its API."""
+    # Imported by need: a worker carries no page and no web framework.
+    from fastapi import APIRouter
+
+    from services.reporting.api import Api
+    from services.reporting.board import Board
+    from services.reporting.live import Live, Stream
+    from services.reporting.pages import Pages
+
     book = ContestBook()
     followed = Followed(runtime.bus, "contests", partial(_apply, book), copy=runtime.copy_of("contests"))
     board = Board(book)

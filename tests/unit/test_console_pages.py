@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from services.kit.web import Console, admin_path
+from services.kit.console.passes import admin_path
+from services.kit.web import Console
 from services.kit.web.console import COOKIE
 from tests.console_house import OTHER, PASSWORD, ConsoleHouse, found, new_account, set_code, sign_in, submit, token
 from tests.organisers import member
