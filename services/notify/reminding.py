@@ -117,10 +117,9 @@ class Reminding:
     async def _of_units(self, campaign: Campaign, plan: Plan) -> list[Recipient]:
         """Those who look after the campaign's units; on a webhook each unit is its own recipient. Of a unit that no notice was
         about, the people are those of ours."""
-        for unit in campaign.units:
-            if unit not in plan.figures:
-                members = await self.members(campaign.contest, self.below(campaign.contest, unit))
-                plan.figures[unit] = Figures(sum(member.person.took_part(campaign.round) for member in members))
+        below = {unit: self.below(campaign.contest, unit) for unit in campaign.units if unit not in plan.figures}
+        took = await self._took_part(campaign, set().union(*below.values()))
+        plan.figures |= {unit: Figures(sum(took[each] for each in units)) for unit, units in below.items()}
         entered = await self._contacts.of_units(campaign.contest, campaign.units) if campaign.with_contacts else {}
         found: list[Recipient] = []
         for unit in campaign.units:
@@ -134,6 +133,11 @@ class Reminding:
             found += reached
         plan.left_out["no address"] = len(plan.silent)
         return found
+
+    async def _took_part(self, campaign: Campaign, units: set[str]) -> Counter[str]:
+        """How many of the people who belong to each of these units have taken part."""
+        members = await self.members(campaign.contest, units)
+        return Counter(member.person.unit for member in members if member.person.took_part(campaign.round))
 
     async def _of_rosters(self, campaign: Campaign, plan: Plan) -> list[Recipient]:
         """Those of the rosters of the unit and those below it who have not taken part, nor may have."""

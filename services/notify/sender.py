@@ -102,6 +102,9 @@ class Sender:
 
     async def _send(self, gateway: Gateway, deliver: Deliver, message: Mapping[str, Any]) -> None:
         now = self._runtime.clock.now()
+        if not message["to"]:  # they were erased while it was on its way
+            await self._outbox.skip(message["_id"], "erased")
+            return
         if message["purpose"] == "reminder" and not await self._may_go(message, now):
             return
         if not await self._outbox.claim(message["_id"], now):

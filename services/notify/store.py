@@ -95,10 +95,12 @@ class Outbox:
             await self._messages.update_many(lost, {"$set": {"state": "uncertain", "reason": "interrupted"}})
 
     async def erase(self, participants: Sequence[str]) -> None:
-        """Forgets the addresses of people who were erased. Raises StoreDown."""
-        change = {"to": "", "text": "", "state": "failed", "reason": "erased"}
+        """Forgets the addresses of people who were erased; what waits is not sent. Raises StoreDown."""
+        theirs = {"participant": {"$in": list(participants)}}
+        waiting = {**theirs, "state": {"$in": ["waiting", "uncertain"]}}
         with store_errors():
-            await self._messages.update_many({"participant": {"$in": list(participants)}}, {"$set": change})
+            await self._messages.update_many(waiting, {"$set": {"state": "failed", "reason": "erased"}})
+            await self._messages.update_many(theirs, {"$set": {"to": "", "text": "", "keys": []}})
 
     async def cancel(self, campaign: str) -> None:
         """What waits of a campaign is not sent. Raises StoreDown."""
