@@ -12,6 +12,26 @@ from pymongo.errors import BulkWriteError
 Document = dict[str, Any]
 
 
+class MemoryCursor:
+    """What a query found."""
+
+    def __init__(self, found: list[Document]) -> None:
+        self._found = found
+
+    def sort(self, field: str, direction: int) -> MemoryCursor:
+        return MemoryCursor(sorted(self._found, key=lambda document: document[field], reverse=direction < 0))
+
+    def skip(self, count: int) -> MemoryCursor:
+        return MemoryCursor(self._found[count:])
+
+    def limit(self, count: int) -> MemoryCursor:
+        return MemoryCursor(self._found[:count] if count else self._found)
+
+    async def __aiter__(self) -> AsyncIterator[Document]:
+        for document in self._found:
+            yield document
+
+
 class MemoryCollection:
     """Speaks the few calls of a collection that `services/kit/` makes; a call that it lacks fails the test by name."""
 
@@ -38,51 +58,37 @@ class MemoryCollection:
         async for found in self.find(query):
             self.documents[found["_id"]] |= update["$set"]
 
+    async def delete_one(self, query: Mapping[str, Any]) -> None:
+        async for found in self.find(query):
+            del self.documents[found["_id"]]
+            return
+
+    async def delete_many(self, query: Mapping[str, Any]) -> None:
+        async for found in self.find(query):
+            del self.documents[found["_id"]]
+
     async def find_one(self, query: Mapping[str, Any], fields: Any = None) -> Document | None:
         async for found in self.find(query):
             return found
         return None
 
     async def count_documents(self, query: Mapping[str, Any], limit: int = 0) -> int:
-        found = len([found async for found in self.find(query)])
-        return min(found, limit) if limit else found
-
-    async def delete_many(self, query: Mapping[str, Any]) -> None:
-        async for found in self.find(query):
-            del self.documents[found["_id"]]
+        return len([found async for found in self.find(query).limit(limit)])
 
     def find(self, query: Mapping[str, Any], fields: Any = None) -> MemoryCursor:
         return MemoryCursor([dict(document) for document in self.documents.values() if _matches(document, query)])
 
     async def update_one(self, query: Mapping[str, Any], update: Mapping[str, Any], upsert: bool = False) -> Any:
         async for found in self.find(query):
-            self.documents[found["_id"]] |= update.get("$set", {})
+            least = {name: min(value, found.get(name, value)) for name, value in update.get("$min", {}).items()}
+            self.documents[found["_id"]] |= update.get("$set", {}) | least
             return SimpleNamespace(matched_count=1, upserted_id=None)
         if upsert:
             id = query["_id"]
-            self.documents[id] = {"_id": id, **update.get("$setOnInsert", {}), **update.get("$set", {})}
+            changes = [update.get(operator, {}) for operator in ("$setOnInsert", "$set", "$min")]
+            self.documents[id] = {"_id": id, **changes[0], **changes[1], **changes[2]}
             return SimpleNamespace(matched_count=0, upserted_id=id)
         return SimpleNamespace(matched_count=0, upserted_id=None)
-
-
-class MemoryCursor:
-    """What a query found."""
-
-    def __init__(self, found: list[Document]) -> None:
-        self._found = found
-
-    def sort(self, field: str, order: int) -> MemoryCursor:
-        return MemoryCursor(sorted(self._found, key=lambda document: document[field], reverse=order < 0))
-
-    def skip(self, count: int) -> MemoryCursor:
-        return MemoryCursor(self._found[count:])
-
-    def limit(self, count: int) -> MemoryCursor:
-        return MemoryCursor(self._found[:count])
-
-    async def __aiter__(self) -> AsyncIterator[Document]:
-        for document in self._found:
-            yield document
 
 
 def memory_store() -> Any:
@@ -102,6 +108,6 @@ def _matches(document: Document, query: Mapping[str, Any]) -> bool:
 
 
 def _fits(value: Any, wanted: Any) -> bool:
-    if isinstance(wanted, Mapping) and wanted.keys() <= COMPARED.keys() and wanted:
+    if isinstance(wanted, Mapping) and wanted and wanted.keys() <= COMPARED.keys():
         return all(COMPARED[sign](value, bound) for sign, bound in wanted.items())
     return bool(value == wanted)

@@ -71,14 +71,14 @@ def notify_consumer(runtime: Runtime) -> Consumer:
 CONSUMERS: dict[str, tuple[tuple[str, ...], Callable[[Runtime], Consumer]]] = {
     subscription.group: (subscription.topics, build)
     for declared, build in (
-        ((notify.SUBSCRIPTIONS[0],), notify_consumer),
-        ((NOTICES,), notices_consumer),
+        (notify.SUBSCRIPTIONS, notify_consumer),
         (reporting.SUBSCRIPTIONS, reporting_consumer),
         (scoring.SUBSCRIPTIONS, scoring_consumer),
     )
     for subscription in declared
     if subscription.group
 }
+CONSUMERS[NOTICES.group] = (NOTICES.topics, notices_consumer)
 every_consumer = pytest.mark.parametrize("group", CONSUMERS)
 
 

@@ -27,7 +27,7 @@ from services.notify.roster import read
 from services.notify.roster_pages import RosterPages
 from tests.console_house import ConsoleHouse, submit
 from tests.contract.memory_store import memory_store
-from tests.integration.test_reminders import write_members
+from tests.integration.test_reminder_gateways import write_members
 from tests.reminders import CONTEST, NOW, UNITS, House
 
 ROSTER = "Họ và tên;Mã;Điện thoại\nLê Thị Dung;HS01;0912345678\nTrần Văn An;HS02;\nPhạm Thị Bích;HS03;0912345679\n".encode()
