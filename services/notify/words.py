@@ -30,7 +30,7 @@ CAMPAIGN_STATES: dict[str, str] = {
     "draft": "Chờ xác nhận",
     "confirmed": "Đang chuẩn bị",
     "sending": "Đang gửi",
-    "done": "Đã xong",
+    "done": "Đã gửi xong",
     "cancelled": "Đã bỏ",
 }
 
