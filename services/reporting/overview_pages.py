@@ -6,16 +6,22 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import HTMLResponse
 
 from services.events.units import trees_of
+from services.kit.clock import Clock
 from services.kit.console import Account
 from services.kit.console.accounts import within
 from services.kit.problems import Problem
-from services.kit.web import render
+from services.kit.web import language, render
 from services.kit.web.console import needs
 from services.reporting.glance import Glance, Glances
+from services.reporting.kept import Kept
 from services.reporting.overview import overview
 from services.reporting.turnout import By
+
+PAGE_S = 10
+"""Seconds that the public page is kept."""
 
 Viewer = Annotated[Account, Depends(needs("city", "district", "unit", "reader"))]
 Code = Annotated[str, Query(max_length=64)]
@@ -24,8 +30,8 @@ Code = Annotated[str, Query(max_length=64)]
 class OverviewPages:
     """The same tiles, with links that stay on the side where the reader is."""
 
-    def __init__(self, glances: Glances) -> None:
-        self._glances = glances
+    def __init__(self, glances: Glances, clock: Clock) -> None:
+        self._glances, self._kept = glances, Kept(clock)
         self.router = APIRouter(include_in_schema=False)
         self.router.add_api_route("/board/{contest}/toan-canh", self.public)
         self.router.add_api_route("/console/turnout/{contest}/toan-canh", self.console)
@@ -40,10 +46,16 @@ class OverviewPages:
         round: Code = "",
         by: Literal["", "rate", "people"] = "",
     ) -> Response:
-        """Everyone's."""
+        """Everyone's, made anew every few seconds however many look."""
         asked = {"parent": parent, "tree": tree, "category": category, "round": round, "by": by}
-        glance = await self._glances.of(contest, tree, category, round)
-        return render(request, "overview.html", **_shown(glance, f"/board/{contest}", "parent", parent or glance.root, asked))
+
+        async def make() -> bytes:
+            glance = await self._glances.of(contest, tree, category, round)
+            shown = _shown(glance, f"/board/{contest}", "parent", parent or glance.root, asked)
+            return bytes(render(request, "overview.html", **shown).body)
+
+        key = (contest, language(request), request.url.query)
+        return HTMLResponse(await self._kept.get(key, PAGE_S, make))
 
     async def console(
         self,

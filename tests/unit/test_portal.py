@@ -34,9 +34,10 @@ from services.reporting.chronicle import Chronicle
 from services.reporting.domain import HOUR, Id, Judgement, State, scored, view
 from services.reporting.glance import Glances
 from services.reporting.headcounts import Headcounts
+from services.reporting.kept import Kept
 from services.reporting.live import Live
 from services.reporting.overview_pages import OverviewPages
-from services.reporting.portal import Kept, Portal
+from services.reporting.portal import Portal
 from services.reporting.store import Views
 from services.reporting.tables import Tables
 from tests.console_house import NOW, ConsoleHouse
@@ -87,7 +88,7 @@ class House(ConsoleHouse):
         glances = Glances(self.book, board, Live(Views(store), board, self.time))
         self.chronicle = Chronicle(store)
         router = APIRouter()
-        router.include_router(OverviewPages(glances).router)
+        router.include_router(OverviewPages(glances, self.time).router)
         options = Settings(data_dir=folder, **{"public_url": "https://thi.example.vn/"} | settings)
         router.include_router(Portal(self.book, board, glances, self.chronicle, self.time, options).router)
 

@@ -119,6 +119,12 @@ async def test_a_secretary_sees_people_of_headcount_attempts_and_rank_at_once(ho
     assert "Bình quân chung 50,0 %" in words(page)
 
 
+async def test_who_looks_after_a_unit_comes_to_its_turnout_first(house: House) -> None:
+    for role, subtree, first in (("unit", "A1", "/console/turnout/hp"), ("district", "A", "/console/contests")):
+        browser = await house.console.signed_in(role, subtree)
+        assert str((await browser.get("/console")).url).endswith(first)
+
+
 async def test_a_foreign_subtree_is_nowhere(house: House) -> None:
     house.vote("an", "A1")
     house.vote("chi", "B1")
