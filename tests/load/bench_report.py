@@ -101,6 +101,8 @@ class Submissions:
 
     async def turn(self, rate: float, seconds: float) -> list[float]:
         """The milliseconds from each submission's moment to its answer."""
+        while self._idle:  # the server may have closed them meanwhile
+            self._idle.pop()[1].close()
         count, began = int(rate * seconds), time.perf_counter() + 0.2
         bodies = [self._body() for _ in range(count)]
         return await asyncio.gather(*(self._submit(body, began + n / rate) for n, body in enumerate(bodies)))
