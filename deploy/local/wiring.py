@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib import import_module
 from types import ModuleType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from services.events import TOPICS, asyncapi, encode
-from services.kit.bus import LARGEST, Bus, Subscription, TopicSpec
+from deploy.local.folders import running
+from services.events import TOPICS, JournalDrained, asyncapi, encode
+from services.kit.bus import LARGEST, Bus, Outgoing, Subscription, TopicSpec
 from services.kit.clock import Clock, SystemClock
 from services.kit.console import AuditLog
 from services.kit.locallog import LocalLog, LocalLogSettings
@@ -20,10 +22,11 @@ from services.kit.security import Secrets
 from services.kit.settings import Settings
 from services.kit.store import connect, settled
 from services.kit.version import VERSION
-from services.kit.web import Console
-from services.quiz import developers
 from services.quiz.journal import LOG as JOURNAL
 from services.quiz.journal import SCHEMA
+
+if TYPE_CHECKING:
+    from services.kit.web import Console
 
 SERVICES = ("quiz", "scoring", "reporting", "notify")
 
@@ -62,8 +65,11 @@ class House:
     @property
     def console(self) -> Console:
         """The organisers' accounts and sessions, in a database of their own."""
-        https = (self.settings.public_url or "").startswith("https://")
-        return Console(self.secrets, self._client["hoithi_console"], self.clock, https=https)
+        from services.kit.web import Console
+
+        address = self.settings.public_url
+        https = (address or "").startswith("https://")
+        return Console(self.secrets, self._client["hoithi_console"], self.clock, https=https, address=address)
 
     @property
     def audit_log(self) -> AuditLog:
@@ -95,7 +101,17 @@ class House:
 
     def relay(self) -> Work:
         """What forwards this host's logs to the brokers."""
-        relay = Relay(self._log, sorted(self._log.logs), self.bus, self.clock, self.settings.data_dir / "bus" / "relay.lock")
+        folder = self.settings.data_dir / "bus"
+        host, runtime = Secrets(folder).get("host.id", 8).hex(), self.runtime("quiz")
+
+        def tell(until: datetime | None, *, leaving: bool) -> Outgoing:
+            # A relay that was ended alone does not speak for web processes that still take submissions.
+            left = leaving and not (running(self.settings, "web") or running(self.settings, "serve"))
+            return runtime.outgoing(
+                JournalDrained(time=self.clock.now(), host=host, machine=socket.gethostname(), until=until, left=left)
+            )
+
+        relay = Relay(self._log, sorted(self._log.logs), self.bus, self.clock, folder / "relay.lock", tell)
 
         async def start() -> None:
             """Nothing to wait for: the brokers may be away."""
@@ -120,6 +136,8 @@ class House:
 
 def catalogue() -> Face:
     """The events as pages, from what every worker declares to read: no service could show it, for none knows the others."""
+    from services.quiz import developers
+
     reads = {service: _reads(service) for service in SERVICES}
 
     async def start() -> None:

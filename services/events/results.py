@@ -48,9 +48,11 @@ class RoundRanked(Event, frozen=True, kw_only=True):
 
 
 class RoundFinalised(RoundRanked, frozen=True, kw_only=True):
-    """The standings of a round are final: complaints are settled, every journal had drained, or an audited override said so."""
+    """The standings of a round are final: complaints are settled, every journal had drained, or an audited `override` said so."""
 
     type: ClassVar[str] = PREFIX + "round.finalised.v1"
+
+    override: bool = False
 
 
 class PersonAwarded(msgspec.Struct, frozen=True, kw_only=True):

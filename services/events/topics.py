@@ -94,6 +94,16 @@ _ROWS = (
         kept=_DAYS_90,
     ),
     Topic(
+        name="journals",
+        events=("journal.drained",),
+        key="host",
+        owner="quiz",
+        readers=("scoring",),
+        log="journals",
+        kept=None,
+        partitions=1,
+    ),
+    Topic(
         name="rulings",
         events=("attempt.ruled",),
         key="participant",

@@ -10,7 +10,9 @@ import asyncio
 import contextlib
 import fcntl
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
@@ -29,14 +31,38 @@ _RECORDS, _BYTES = 2000, 4 * 1024 * 1024
 _IDLE = 0.02
 _CARE_SECONDS = 1.0
 
+BEAT_SECONDS = 5.0
+"""How often a relay tells how far it has come."""
+
+MARGIN = timedelta(seconds=3)
+"""More than passes from a submission's stamp to its commit."""
+
 log = structlog.get_logger(__name__)
+
+
+class Teller(Protocol):
+    """Makes the record that says how far this host has come. `until`: the brokers hold all that was received before; None while
+    that is not known. `leaving`: all is forwarded and this relay ends."""
+
+    def __call__(self, until: datetime | None, *, leaving: bool) -> Outgoing: ...
 
 
 class Relay:
     """Forwards these logs of `local` to `bus`. `lock` is a file that the one relay of a host holds while it lives."""
 
-    def __init__(self, local: LocalLog, logs: Sequence[str], bus: Bus, clock: Clock, lock: Path) -> None:
+    def __init__(
+        self,
+        local: LocalLog,
+        logs: Sequence[str],
+        bus: Bus,
+        clock: Clock,
+        lock: Path,
+        tell: Teller | None = None,
+        beat: float = BEAT_SECONDS,
+    ) -> None:
         self._local, self._bus, self._clock, self._lock = local, bus, clock, lock
+        self._tell, self._beat, self._beat_due = tell, beat, 0.0
+        self._until: datetime | None = None
         self._positions = dict.fromkeys(logs, 0)
         self._known: dict[tuple[str, int], int] = {}
 
@@ -66,7 +92,12 @@ class Relay:
                 if self._clock.monotonic() >= care:
                     self._care()
                     care = self._clock.monotonic() + _CARE_SECONDS
+                began = self._clock.now()
                 moved = [await self._forward(name) for name in self._positions]
+                if not any(moved):
+                    self._until = began - MARGIN
+                leaving = not any(moved) and stop()
+                await self._say(leaving)
                 tries = 0
             except BusDown as down:
                 wait = backoff(tries, 0.1, 5.0)
@@ -74,9 +105,9 @@ class Relay:
                 tries += 1
                 await asyncio.sleep(wait)
                 continue
+            if leaving:
+                return
             if not any(moved):
-                if stop():
-                    return
                 await asyncio.sleep(_IDLE)
 
     async def _forward(self, name: str) -> bool:
@@ -103,6 +134,12 @@ class Relay:
             log.error("relay.too_large", log=name, topic=record.topic, offset=record.offset, error=str(error))
             empty = Record(record.topic, record.partition, record.offset, record.key, b"", record.headers, record.timestamp)
             await self._bus.publish([dead_letter(empty, str(error), 1)])
+
+    async def _say(self, leaving: bool) -> None:
+        """Tells, now and then and at the end, how far this host has come. Raises BusDown."""
+        if self._tell is not None and (leaving or self._clock.monotonic() >= self._beat_due):
+            await self._bus.publish([self._tell(self._until, leaving=leaving)])
+            self._beat_due = self._clock.monotonic() + self._beat
 
     def _care(self) -> None:
         """Says how much waits, and drops the files whose records the brokers hold once they have outlived their time."""

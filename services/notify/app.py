@@ -10,7 +10,6 @@ from services.kit.cloudevents import type_of
 from services.kit.followed import Followed
 from services.kit.runtime import Face, Runtime, Work
 from services.kit.store import answers
-from services.notify import pages
 from services.notify.mail import Sender
 from services.notify.store import Outbox
 from services.notify.worker import NotifyWorker
@@ -18,6 +17,9 @@ from services.notify.worker import NotifyWorker
 
 def face(runtime: Runtime) -> Face:
     """The console's page of messages."""
+    # Imported by need: a worker carries no page and no web framework.
+    from services.notify import pages
+
     outbox = Outbox(runtime.store)
 
     async def start() -> None:

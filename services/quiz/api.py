@@ -15,8 +15,8 @@ from services.kit.clock import Clock, us_of
 from services.kit.i18n import translate
 from services.kit.problems import Problem
 from services.kit.security import Signer, b64
-from services.kit.tokens import OWNER, Bearer, Bearers
-from services.kit.web import language, problems
+from services.kit.tokens import Bearer, Bearers
+from services.kit.web import OWNER, language, problems
 from services.quiz import receipts
 from services.quiz.authoring.live import Live
 from services.quiz.handlers import Attempts, Participants, Registration, Started

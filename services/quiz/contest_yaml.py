@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -99,12 +100,22 @@ class Contest(msgspec.Struct, frozen=True, kw_only=True):
     show: Show
     rounds: Annotated[list[Round], msgspec.Meta(min_length=1)]
     trees: list[TreeName] = []
+    publish_names: Literal["masked", "winners"] = "masked"
     prizes: Prizes = msgspec.field(default_factory=Prizes)
 
 
 _SCHEMA = mi.type_info(Contest)
 _BAD: Any = object()
 """Stands for a value that has a fault. Lists keep it, so that places stay what they are in the file."""
+
+
+PUBLISHING = "công bố"
+"""What a consent must speak of before winners may be named in full."""
+
+
+def allows_names(consent: str) -> bool:
+    """Whether a consent speaks of publishing at all; what it says exactly is for its readers."""
+    return PUBLISHING in unicodedata.normalize("NFC", consent).lower()
 
 
 class Settings:

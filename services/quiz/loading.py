@@ -88,6 +88,7 @@ def _draft(files: ContestFiles, published: ContestPublished) -> ContestDraft:
         consent_text=files.consent_text,
         units=published.units,
         trees=published.trees,
+        publish_names=files.publish_names,
         rules=rounds[0].rules,
         rounds=rounds,
         published=published.revision,

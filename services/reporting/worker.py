@@ -16,12 +16,11 @@ from services.kit.metrics import BOARD_SECONDS
 from services.kit.runtime import Runtime
 from services.reporting import domain
 from services.reporting.domain import State
-from services.reporting.handlers import Counted, apply
+from services.reporting.handlers import TOPICS, Counted, apply
 from services.reporting.store import snapshots, views
 
 GROUP = "reporting"
-TOPICS = ("attempts", "scores")
-SUBSCRIPTIONS = (Subscription(GROUP, TOPICS), Subscription("", ("contests",)))
+SUBSCRIPTIONS = (Subscription(GROUP, TOPICS), Subscription("", ("contests", "headcounts")))
 
 
 class ReportingWorker:

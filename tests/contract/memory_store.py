@@ -12,6 +12,26 @@ from pymongo.errors import BulkWriteError
 Document = dict[str, Any]
 
 
+class MemoryCursor:
+    """What a query found."""
+
+    def __init__(self, found: list[Document]) -> None:
+        self._found = found
+
+    def sort(self, field: str, direction: int) -> MemoryCursor:
+        return MemoryCursor(sorted(self._found, key=lambda document: document[field], reverse=direction < 0))
+
+    def skip(self, count: int) -> MemoryCursor:
+        return MemoryCursor(self._found[count:])
+
+    def limit(self, count: int) -> MemoryCursor:
+        return MemoryCursor(self._found[:count] if count else self._found)
+
+    async def __aiter__(self) -> AsyncIterator[Document]:
+        for document in self._found:
+            yield document
+
+
 class MemoryCollection:
     """Speaks the few calls of a collection that `services/kit/` makes; a call that it lacks fails the test by name."""
 
@@ -43,6 +63,10 @@ class MemoryCollection:
             del self.documents[found["_id"]]
             return
 
+    async def delete_many(self, query: Mapping[str, Any]) -> None:
+        async for found in self.find(query):
+            del self.documents[found["_id"]]
+
     async def find_one(self, query: Mapping[str, Any], fields: Any = None) -> Document | None:
         async for found in self.find(query):
             return found
@@ -51,10 +75,8 @@ class MemoryCollection:
     async def count_documents(self, query: Mapping[str, Any]) -> int:
         return len([found async for found in self.find(query)])
 
-    async def find(self, query: Mapping[str, Any], fields: Any = None) -> AsyncIterator[Document]:
-        for document in list(self.documents.values()):
-            if _matches(document, query):
-                yield dict(document)
+    def find(self, query: Mapping[str, Any], fields: Any = None) -> MemoryCursor:
+        return MemoryCursor([dict(document) for document in self.documents.values() if _matches(document, query)])
 
     async def update_one(self, query: Mapping[str, Any], update: Mapping[str, Any], upsert: bool = False) -> Any:
         async for found in self.find(query):

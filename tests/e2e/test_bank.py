@@ -1,6 +1,6 @@
 """An organiser brings a bank in: from the template to questions in use, in a browser, at two sizes.
 
-Screenshots go to HOITHI_SHOTS, or to the test's own folder; somebody is to look at them.
+With HOITHI_SHOTS=folder every page on the way is kept as a picture.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from tests.e2e.test_browser_journey import ARGS, CHROMIUM, DESKTOP, PHONE, register
-from tests.organisers import browser_cookies
+from tests.organisers import browser_cookies, organiser_cookies
 from tests.site import Site
 
 pytestmark = pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="needs Debian's Chromium")
@@ -53,14 +53,14 @@ def console(browser: Browser, hoithi_site: Site) -> Iterator[Page]:
     assert not faults
 
 
-def shoot(page: Page, name: str, folder: Path) -> None:
-    folder = Path(os.environ.get("HOITHI_SHOTS", folder))
-    folder.mkdir(parents=True, exist_ok=True)
+def shoot(page: Page, name: str) -> None:
+    folder = os.environ.get("HOITHI_SHOTS")
     for size in (PHONE, DESKTOP):
         page.set_viewport_size(size)  # type: ignore[arg-type]
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= size["width"], f"{name} is {width} wide"
-        page.screenshot(path=folder / f"bank-{name}-{size['width']}.png", full_page=True)
+        if folder:
+            page.screenshot(path=Path(folder) / f"bank-{name}-{size['width']}.png", full_page=True)
 
 
 def excel(rows: list[list[str]]) -> bytes:
@@ -94,19 +94,19 @@ GOOD = [
 ]
 
 
-def test_a_bank_is_brought_in_from_excel_and_zip(console: Page, hoithi_site: Site, tmp_path: Path) -> None:
+def test_a_bank_is_brought_in_from_excel_and_zip(console: Page, hoithi_site: Site) -> None:
     page = console
     page.get_by_role("link", name="Ngân hàng câu hỏi").click()
     expect(page.get_by_text("48 câu đang dùng")).to_be_visible()
-    shoot(page, "list", tmp_path)
+    shoot(page, "list")
     page.goto("/console/bank/import")
-    shoot(page, "upload", tmp_path)
+    shoot(page, "upload")
 
     upload(page, "loi.xlsx", excel([*GOOD[:1], ["", "rất khó", "Thiếu gì?", "x", "x", "", "", "E", "", "", ""]]))
     expect(page.get_by_text("chưa câu nào được nhập")).to_be_visible()
     expect(page.get_by_text("Độ khó là dễ, trung bình hoặc khó.")).to_be_visible()
     expect(page.get_by_role("button", name=re.compile("Nhập .* câu"))).to_have_count(0)
-    shoot(page, "faults", tmp_path)
+    shoot(page, "faults")
 
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -114,7 +114,7 @@ def test_a_bank_is_brought_in_from_excel_and_zip(console: Page, hoithi_site: Sit
         archive.writestr("ngan-hang/Hinh.JPG", picture())
     upload(page, "ngan-hang.zip", packed.getvalue())
     shown = page.get_by_role("img", name="Bãi biển Đồ Sơn")
-    shoot(page, "ready", tmp_path)
+    shoot(page, "ready")
     path = shown.get_attribute("src")
     assert path is not None
     page.get_by_role("button", name="Nhập 2 câu").click()
@@ -136,7 +136,7 @@ def test_a_bank_is_brought_in_from_excel_and_zip(console: Page, hoithi_site: Sit
     upload(page, "lai.xlsx", excel(GOOD[:1]))
     expect(page.get_by_text("Ngân hàng đã có câu này")).to_be_visible()
     upload(page, "lai.xlsx", excel([*GOOD[:1], [*GOOD[0][:2], "Câu mới là gì?", *GOOD[0][3:]]]), skip_known=True)
-    shoot(page, "known", tmp_path)
+    shoot(page, "known")
     page.get_by_role("button", name="Nhập 1 câu").click()
     expect(page.get_by_text("Đã nhập 1 câu hỏi.")).to_be_visible()
 
@@ -170,7 +170,7 @@ def test_what_is_no_file_of_questions_is_told_so(console: Page, hoithi_site: Sit
     expect(console.get_by_text("Gần giống câu q001").or_(console.get_by_text("Ngân hàng đã có câu này"))).to_be_visible()
 
 
-def test_a_paper_shows_the_picture_of_its_question(browser: Browser, console: Page, hoithi_site: Site, tmp_path: Path) -> None:
+def test_a_paper_shows_the_picture_of_its_question(browser: Browser, console: Page, hoithi_site: Site) -> None:
     rows = [["Hình", "", "Hình nào đây?", "x", "y", "", "", "A", "", "hinh.jpg", "Bến tàu"]]
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -195,7 +195,34 @@ def test_a_paper_shows_the_picture_of_its_question(browser: Browser, console: Pa
     shown = page.get_by_role("img", name="Bến tàu")
     expect(shown).to_be_visible()
     page.wait_for_function("document.getElementById('question-picture').naturalWidth === 1200")
-    shoot(page, "paper", tmp_path)
+    shoot(page, "paper")
     page.locator("#next").click()
     expect(shown).to_be_hidden()
     context.close()
+
+
+def test_a_program_imports_a_file_whole_or_not_at_all(hoithi_site: Site) -> None:
+    texts = ("Chiến dịch Điện Biên Phủ kết thúc vào năm nào?", "Bến Nghiêng thuộc quận nào của thành phố?")
+    good = excel([["Lịch sử", "", text, "Phương án 1", "Phương án 2", "Phương án 3", "Phương án 4", "A"] for text in texts])
+    bad = excel([["Lịch sử", "", "Câu này thiếu đáp án?", "1945", "1954", "1975", "1986", ""]])
+    with httpx.Client(base_url=hoithi_site.url, cookies=organiser_cookies(hoithi_site), timeout=60) as client:
+        token = re.search(r'name="csrf" value="([0-9a-f]+)"', client.get("/console/bank/import").text)
+        assert token
+        asked = {"contest": "hai-phong-2023", "name": "de.xlsx"}
+
+        def take(data: bytes, **more: str) -> httpx.Response:
+            url = "/api/v1/admin/bank/import"
+            return client.post(url, params=asked | more, content=data, headers={"X-CSRF-Token": token[1]})
+
+        dry = take(good, dry_run="true").json()
+        assert (dry["good"], dry["taken"], dry["questions"]) == (True, False, 2)
+        assert [row["verdict"] for row in dry["rows"]] == ["good", "good"]
+        refused = take(bad).json()
+        assert (refused["good"], refused["taken"]) == (False, False)
+        assert refused["rows"][0]["faults"][0]["column"] == "answer"
+        assert take(good).json()["taken"]
+        again = take(good).json()
+        assert (again["taken"], [row["verdict"] for row in again["rows"]]) == (False, ["wrong", "wrong"])
+        assert take(good, contest="khong-co").status_code == 404
+        assert take(b"").status_code == 422
+        assert client.post("/api/v1/admin/bank/import", params=asked, content=good).status_code == 403

@@ -296,7 +296,7 @@ async def test_services_are_who_they_say_and_read_what_they_may(kafka_secure: Se
                 user=user,
                 password=kafka_secure.security.passwords[user],
                 mechanism="PLAIN",
-                patience=5.0,
+                patience=20.0,
             ),
         )
 

@@ -49,8 +49,8 @@ def static(path: str) -> str:
 
 
 def render(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
-    """A page. Templates see `_` (translate), `lang`, `show_time`, `show_day`, `show_number`, `static`, `csrf_field`, `may_open`,
-    `account_of`, `request` and `context`.
+    """A page. Templates see `_` (translate), `lang`, `show_time`, `show_day`, `show_number`, `show_rate`, `static`, `csrf_field`,
+    `may_open`, `account_of`, `request` and `context`.
 
     `_` takes named values for the braces of a sentence and escapes them.
     """
@@ -69,6 +69,7 @@ def render(request: Request, template: str, status: int = 200, **context: Any) -
             show_time=partial(i18n.show_time, language=lang),
             show_day=partial(i18n.show_day, language=lang),
             show_number=partial(i18n.show_number, language=lang),
+            show_rate=partial(i18n.show_rate, language=lang),
             **context,
         )
     )
