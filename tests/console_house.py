@@ -12,9 +12,10 @@ import httpx
 import pyotp
 
 from services.kit.clock import ManualClock
+from services.kit.console.passes import admin_path
 from services.kit.runtime import Face, UnitName
 from services.kit.security import Secrets
-from services.kit.web import Console, admin_path, create_app
+from services.kit.web import Console, create_app
 from tests.contract.memory_store import memory_store
 from tests.organisers import cookies_of
 

@@ -6,23 +6,22 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvloop
-from fastapi import APIRouter
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
 from deploy.local.folders import announce, free_port, running, withdraw
 from deploy.local.wiring import SERVICES, House, catalogue
 from services.kit import lifecycle
+from services.kit.health import Health
 from services.kit.logs import configure
-from services.kit.runtime import Face, Work
+from services.kit.runtime import Work
 from services.kit.settings import Settings
-from services.kit.web import Console, create_app
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -36,11 +35,16 @@ LAST_REQUESTS = 3.0
 CONNECTIONS = 20_000
 """Served at once by one process: most wait on an event stream."""
 
+Asgi = Callable[[Any, Any, Any], Awaitable[None]]
+
 log = structlog.get_logger(__name__)
 
 
 def serve(settings: Settings, services: Sequence[str] = (), name: str | None = None) -> int:
     """Shows these services, or all, on one port, until SIGTERM. Returns the exit status."""
+    # Imported by need: a worker carries no web framework, and starts in half the time.
+    from services.kit.web import create_app
+
     name = name or ("-".join(("serve", *services)) if services else "web")
 
     async def main() -> None:
@@ -53,7 +57,7 @@ def serve(settings: Settings, services: Sequence[str] = (), name: str | None = N
             # What stands now stays: the collector need not walk it again and again between submissions.
             gc.freeze()
             gc.set_threshold(50_000, 20, 50)
-            listen = _Listener(faces, house.console, settings.host, settings.port)
+            listen = _Listener(create_app(faces, house.console), settings.host, settings.port)
             await _run(house, name, listen, [task for face in faces for task in face.tasks], stop)
 
     return _process(settings, name, main)
@@ -78,10 +82,10 @@ def _work(settings: Settings, name: str, of: Callable[[House], Work]) -> int:
                 return not house.bus.paused
 
             asyncio.get_running_loop().add_signal_handler(RESUME, house.bus.resume)
-            ready = {**doing.ready, "unpoisoned": unpoisoned}
-            health = Face(name=doing.name, router=APIRouter(), start=doing.start, ready=ready)
+            checks = {**doing.ready, "unpoisoned": unpoisoned}
             await lifecycle.insist(doing.start, stop)
-            listen = _Listener([health], house.console, "127.0.0.1", free_port())
+            health = Health({f"{doing.name}.{name}": check for name, check in checks.items()})
+            listen = _Listener(health, "127.0.0.1", free_port())
             await _run(house, name, listen, doing.tasks, stop)
 
     return _process(settings, name, main)
@@ -133,10 +137,10 @@ async def _run(house: House, name: str, listen: _Listener, tasks: Sequence[lifec
 class _Listener:
     """Granian inside our own event loop: one process, one port, our own signals."""
 
-    def __init__(self, faces: Sequence[Face], console: Console, host: str, port: int) -> None:
+    def __init__(self, app: Asgi, host: str, port: int) -> None:
         self.address = f"http://{host}:{port}"
         self._server = Server(
-            create_app(faces, console),
+            app,
             address=host,
             port=port,
             interface=Interfaces.ASGINL,

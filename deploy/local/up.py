@@ -24,9 +24,9 @@ from deploy.local.supervisor import Program, Supervisor
 from deploy.local.wiring import KAFKA, SERVICES, House
 from services.kit import lifecycle
 from services.kit.bus import BusDown
+from services.kit.console.passes import admin_path
 from services.kit.security import Secrets
 from services.kit.settings import Settings
-from services.kit.web import admin_path
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "hai-phong-2023"
 BIN = Path(sys.executable).parent
@@ -172,14 +172,15 @@ async def _load_first(settings: Settings, port: int | None) -> None:
     """The example, where nothing has been published yet; before the web opens, so that it opens with it."""
     if not settings.example:
         return
-    from services.quiz.loading import load
-
     house = House(settings)
     try:
         if not await _published(house):
+            # Imported by need: it is needed once.
+            from deploy.local.loading import load
+
             if port:
                 await _until(lambda: _listens(port))
-            await load(house.runtime("quiz"), EXAMPLE, shifted=True)
+            await load(house, EXAMPLE, shifted=True)
     finally:
         await house.close()
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from importlib import import_module
 from types import ModuleType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from deploy.local.folders import running
 from services.events import TOPICS, JournalDrained, asyncapi, encode
-from services.kit.bus import Bus, Outgoing, Subscription, TopicSpec
+from services.kit.bus import LARGEST, Bus, Outgoing, Subscription, TopicSpec
 from services.kit.clock import Clock, SystemClock
 from services.kit.console import AuditLog
 from services.kit.locallog import LocalLog, LocalLogSettings
@@ -22,10 +22,11 @@ from services.kit.security import Secrets
 from services.kit.settings import Settings
 from services.kit.store import connect, settled
 from services.kit.version import VERSION
-from services.kit.web import Console
-from services.quiz import developers
 from services.quiz.journal import LOG as JOURNAL
 from services.quiz.journal import SCHEMA
+
+if TYPE_CHECKING:
+    from services.kit.web import Console
 
 SERVICES = ("quiz", "scoring", "reporting", "notify")
 
@@ -64,6 +65,8 @@ class House:
     @property
     def console(self) -> Console:
         """The organisers' accounts and sessions, in a database of their own."""
+        from services.kit.web import Console
+
         address = self.settings.public_url
         https = (address or "").startswith("https://")
         return Console(self.secrets, self._client["hoithi_console"], self.clock, https=https, address=address)
@@ -133,6 +136,8 @@ class House:
 
 def catalogue() -> Face:
     """The events as pages, from what every worker declares to read: no service could show it, for none knows the others."""
+    from services.quiz import developers
+
     reads = {service: _reads(service) for service in SERVICES}
 
     async def start() -> None:
@@ -196,10 +201,12 @@ def topics() -> dict[str, TopicSpec]:
     """The topic table as the bus sees it, each topic with its dead letters."""
     specs: dict[str, TopicSpec] = {}
     for topic in TOPICS.values():
+        largest = topic.largest or LARGEST
         specs[topic.name] = TopicSpec(
-            name=topic.name, partitions=topic.partitions, log=topic.log, kept=topic.kept, secure=topic.personal
+            name=topic.name, partitions=topic.partitions, log=topic.log, kept=topic.kept, secure=topic.personal, largest=largest
         )
         specs[topic.dlq] = TopicSpec(
-            name=topic.dlq, partitions=topic.partitions, log=DEAD_LETTERS, kept=topic.dlq_kept, secure=topic.personal
-        )
+            name=topic.dlq, partitions=topic.partitions, log=DEAD_LETTERS, kept=topic.dlq_kept, secure=topic.personal,
+            largest=largest,
+        )  # fmt: skip
     return specs

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
-from fastapi import Depends, Request
-from fastapi.security import HTTPBearer
 
 from services.kit.problems import Problem
 from services.kit.security import BadToken, Secrets, Signer
 
-OWNER = Depends(HTTPBearer(auto_error=False, scheme_name="participant", description="The token that registration gives."))
-"""Among a route's `dependencies`: tells readers of the API that it takes a token. `Bearers.check` is what checks it."""
+if TYPE_CHECKING:
+    from fastapi import Request
 
 
 class Bearer(msgspec.Struct, frozen=True, array_like=True):

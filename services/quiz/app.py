@@ -7,40 +7,22 @@ from contextlib import suppress
 from datetime import UTC, timedelta
 from functools import partial
 
-from fastapi import APIRouter
-
 from services.events import ContestBook
 from services.kit.bus import Record, Transient
 from services.kit.cloudevents import type_of
 from services.kit.followed import Followed
 from services.kit.relay import Confirmations
-from services.kit.runtime import Face, Runtime, UnitName, Work
+from services.kit.runtime import Face, Runtime, Work
 from services.kit.security import Signer
 from services.kit.store import answers, store_errors
 from services.kit.tokens import Bearers
-from services.quiz import pages
-from services.quiz.api import Api
-from services.quiz.authoring.api import AdminApi
-from services.quiz.authoring.commands import Authoring
-from services.quiz.authoring.key_api import KeyApi
-from services.quiz.authoring.mending import Mending
-from services.quiz.authoring.mending_pages import MendingPages
-from services.quiz.authoring.pages import ContestPages
-from services.quiz.authoring.round_pages import RoundPages
 from services.quiz.authoring.sealing import Seal
-from services.quiz.authoring.winners import WinnersPages
-from services.quiz.bank.api import BankApi
-from services.quiz.bank.drafts import Drafts
-from services.quiz.bank.pages import BankPages, contests_of
 from services.quiz.bank.store import Bank, Media
 from services.quiz.handlers import Attempts, Participants, event_of
 from services.quiz.journal import LOG, Journal
 from services.quiz.receipts import Notary, check
 from services.quiz.shelf import Shelf
 from services.quiz.store import Fact, QuizStore
-from services.quiz.submissions import PATH as SUBMISSIONS_PATH
-from services.quiz.submissions import Submissions
-from services.quiz.units import UnitIndexes
 from services.quiz.worker import QuizWorker
 
 CLOCK_TOLERANCE = timedelta(milliseconds=500)
@@ -49,6 +31,27 @@ CLOCK_TOLERANCE = timedelta(milliseconds=500)
 
 def face(runtime: Runtime) -> Face:
     """The participants' site, its API, and the hot path."""
+    # Imported by need: a worker carries no page and no web framework.
+    from fastapi import APIRouter
+
+    from services.quiz import pages
+    from services.quiz.api import Api
+    from services.quiz.authoring.api import AdminApi
+    from services.quiz.authoring.commands import Authoring
+    from services.quiz.authoring.key_api import KeyApi
+    from services.quiz.authoring.mending import Mending
+    from services.quiz.authoring.mending_pages import MendingPages
+    from services.quiz.authoring.pages import ContestPages
+    from services.quiz.authoring.round_pages import RoundPages
+    from services.quiz.authoring.unit_pages import UnitTreePages
+    from services.quiz.authoring.winners import WinnersPages
+    from services.quiz.bank.api import BankApi
+    from services.quiz.bank.drafts import Drafts
+    from services.quiz.bank.pages import BankPages, contests_of
+    from services.quiz.submissions import PATH as SUBMISSIONS_PATH
+    from services.quiz.submissions import Submissions
+    from services.quiz.units import UnitDays
+
     book = ContestBook()
     followed = Followed(runtime.bus, "contests", partial(_apply, book), copy=runtime.copy_of("contests"))
     store = _store(runtime)
@@ -58,7 +61,7 @@ def face(runtime: Runtime) -> Face:
     live = authoring.live
     notary = Notary(runtime.secrets.get("receipt.key"))
     journal = journal_of(runtime, notary)
-    units = UnitIndexes(book)
+    units = UnitDays(book, runtime.clock)
     papers = Signer(runtime.secrets.get("token.key"), "paper")
     api = Api(
         book=book,
@@ -82,6 +85,7 @@ def face(runtime: Runtime) -> Face:
     check_receipt = partial(check, public_key=notary.public_key)
     router.include_router(pages.router(book, units, runtime.clock, runtime.settings, check_receipt, live, authoring.drafts))
     router.include_router(ContestPages(authoring, book).router)
+    router.include_router(UnitTreePages(authoring, book).router)
     router.include_router(RoundPages(authoring, book).router)
     router.include_router(WinnersPages(runtime.store, authoring, book).router)
     mending = Mending(runtime, book)
@@ -102,7 +106,7 @@ def face(runtime: Runtime) -> Face:
         tasks=(followed.run, shelf.run, live.run, store.forget_done),
         ready={"store": partial(answers, runtime.store), "clock": partial(_clock_agrees, runtime)},
         fast={SUBMISSIONS_PATH: Submissions(journal, papers, runtime.clock, live.minutes)},
-        units=partial(_units, book),
+        units=units.names,
     )
 
 
@@ -142,10 +146,6 @@ def _store(runtime: Runtime) -> QuizStore:
 
 def _apply(book: ContestBook, record: Record) -> None:
     book.read(type_of(record.headers), record.value)
-
-
-def _units(book: ContestBook) -> dict[str, UnitName]:
-    return {code: UnitName(unit.name, unit.parent) for contest in book.contests for code, unit in book.units(contest).items()}
 
 
 async def _clock_agrees(runtime: Runtime) -> bool:

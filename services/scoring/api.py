@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field
 from services.events import ContestBook, RoundPlan, state_at
 from services.kit.clock import Clock, us_of
 from services.kit.problems import Problem
-from services.kit.tokens import OWNER, Bearers
-from services.kit.web import problems
+from services.kit.tokens import Bearers
+from services.kit.web import OWNER, problems
 from services.scoring.domain import Judged, Row
 from services.scoring.publication import person_of, row_code
 from services.scoring.settlement import Settlements

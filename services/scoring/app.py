@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from fastapi import APIRouter
-
 from services.events import ContestBook
 from services.kit.bus import Record
 from services.kit.cloudevents import type_of
@@ -14,29 +12,33 @@ from services.kit.replay import rebuild
 from services.kit.runtime import Face, Runtime, Work
 from services.kit.store import answers
 from services.kit.tokens import Bearers
-from services.scoring.admin_api import AdminApi
-from services.scoring.api import Api
 from services.scoring.casebook import Casebook
-from services.scoring.closing import Closing
 from services.scoring.exclusions import Exclusions
 from services.scoring.handlers import Library
 from services.scoring.headcounts import Headcounts
 from services.scoring.journals import Journals
-from services.scoring.jury import Jury
-from services.scoring.mending import Trials
-from services.scoring.overall_pages import OverallPages
-from services.scoring.pages import Pages
-from services.scoring.public_pages import PublicPages
 from services.scoring.ranking import Ranker
-from services.scoring.settle_pages import SettlePages
 from services.scoring.settlement import Settlements
-from services.scoring.stats_api import StatsApi
 from services.scoring.store import Standings, Verdicts
 from services.scoring.worker import TOPICS, ScoringWorker
 
 
 def face(runtime: Runtime) -> Face:
     """Results and standings."""
+    # Imported by need: a worker carries no page and no web framework.
+    from fastapi import APIRouter
+
+    from services.scoring.admin_api import AdminApi
+    from services.scoring.api import Api
+    from services.scoring.closing import Closing
+    from services.scoring.jury import Jury
+    from services.scoring.mending import Trials
+    from services.scoring.overall_pages import OverallPages
+    from services.scoring.pages import Pages
+    from services.scoring.public_pages import PublicPages
+    from services.scoring.settle_pages import SettlePages
+    from services.scoring.stats_api import StatsApi
+
     book = ContestBook()
     contests = Followed(runtime.bus, "contests", partial(_read_contest, book), copy=runtime.copy_of("contests"))
     journals = Journals()

@@ -2,42 +2,48 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
-from tests.integration.kafka_brokers import cluster_in
 from tests.site import Site
 
 
-@pytest.fixture(scope="module", params=["local", "kafka"])
-def bus(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The settings of a site on each bus: the local log, and a broker of the module's own."""
-    if request.param == "local":
-        yield {}
-    else:
-        request.getfixturevalue("kafka_jars")
-        for cluster in cluster_in(tmp_path_factory.mktemp("brokers"), 1):
-            yield {"HOITHI_BUS": f"kafka://{cluster.bootstrap}", "HOITHI_KAFKA_PREFIX": ""}
+@pytest.fixture(params=["local", "kafka"])
+def bus(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The settings of a site on each bus."""
+    settings: dict[str, str] = {} if request.param == "local" else request.getfixturevalue("on_kafka")
+    return settings
 
 
 @pytest.fixture
-def bus_of_its_own(bus: dict[str, str]) -> dict[str, str]:
-    """The same for one test: its topics are nobody else's."""
-    return bus | {"HOITHI_KAFKA_PREFIX": f"t{uuid.uuid4().hex[:8]}."} if bus else bus
+def on_kafka(kafka: str) -> Iterator[dict[str, str]]:
+    """The settings of a site on the session's broker."""
+    yield from bus_of_its_own(kafka)
 
 
-@pytest.fixture
-def broker(kafka_jars: None, tmp_path: Path) -> Iterator[str]:
-    """A broker of the test's own."""
-    for cluster in cluster_in(tmp_path / "brokers", 1):
-        yield f"kafka://{cluster.bootstrap}"
+def bus_of_its_own(kafka: str) -> Iterator[dict[str, str]]:
+    """The same, for a fixture of any scope: the topics are nobody else's, and go when it ends."""
+    prefix = f"t{uuid.uuid4().hex[:8]}."
+    yield {"HOITHI_BUS": f"kafka://{kafka}", "HOITHI_KAFKA_PREFIX": prefix}
+    asyncio.run(_forget(kafka, prefix))
 
 
-@pytest.fixture(scope="module")
+async def _forget(kafka: str, prefix: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        await admin.delete_topics([topic for topic in await admin.list_topics() if topic.startswith(prefix)])
+    finally:
+        await admin.close()
+
+
+@pytest.fixture(scope="session")
 def hoithi_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A running installation with the example contest, whose first round is open."""
+    """A running installation with the example contest, whose first round is open. Tests share it: each brings people and
+    questions of its own, and leaves the round open."""
     with Site(tmp_path_factory.mktemp("site")) as site:
         yield site

@@ -1,6 +1,6 @@
 """An organiser brings a bank in: from the template to questions in use, in a browser, at two sizes.
 
-Screenshots go to HOITHI_SHOTS, or to the test's own folder; somebody is to look at them.
+With HOITHI_SHOTS=folder every page on the way is kept as a picture.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ def console(browser: Browser, hoithi_site: Site) -> Iterator[Page]:
     assert not faults
 
 
-def shoot(page: Page, name: str, folder: Path) -> None:
-    folder = Path(os.environ.get("HOITHI_SHOTS", folder))
-    folder.mkdir(parents=True, exist_ok=True)
+def shoot(page: Page, name: str) -> None:
+    folder = os.environ.get("HOITHI_SHOTS")
     for size in (PHONE, DESKTOP):
         page.set_viewport_size(size)  # type: ignore[arg-type]
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= size["width"], f"{name} is {width} wide"
-        page.screenshot(path=folder / f"bank-{name}-{size['width']}.png", full_page=True)
+        if folder:
+            page.screenshot(path=Path(folder) / f"bank-{name}-{size['width']}.png", full_page=True)
 
 
 def excel(rows: list[list[str]]) -> bytes:
@@ -94,19 +94,19 @@ GOOD = [
 ]
 
 
-def test_a_bank_is_brought_in_from_excel_and_zip(console: Page, hoithi_site: Site, tmp_path: Path) -> None:
+def test_a_bank_is_brought_in_from_excel_and_zip(console: Page, hoithi_site: Site) -> None:
     page = console
     page.get_by_role("link", name="Ngân hàng câu hỏi").click()
     expect(page.get_by_text("48 câu đang dùng")).to_be_visible()
-    shoot(page, "list", tmp_path)
+    shoot(page, "list")
     page.goto("/console/bank/import")
-    shoot(page, "upload", tmp_path)
+    shoot(page, "upload")
 
     upload(page, "loi.xlsx", excel([*GOOD[:1], ["", "rất khó", "Thiếu gì?", "x", "x", "", "", "E", "", "", ""]]))
     expect(page.get_by_text("chưa câu nào được nhập")).to_be_visible()
     expect(page.get_by_text("Độ khó là dễ, trung bình hoặc khó.")).to_be_visible()
     expect(page.get_by_role("button", name=re.compile("Nhập .* câu"))).to_have_count(0)
-    shoot(page, "faults", tmp_path)
+    shoot(page, "faults")
 
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -114,7 +114,7 @@ def test_a_bank_is_brought_in_from_excel_and_zip(console: Page, hoithi_site: Sit
         archive.writestr("ngan-hang/Hinh.JPG", picture())
     upload(page, "ngan-hang.zip", packed.getvalue())
     shown = page.get_by_role("img", name="Bãi biển Đồ Sơn")
-    shoot(page, "ready", tmp_path)
+    shoot(page, "ready")
     path = shown.get_attribute("src")
     assert path is not None
     page.get_by_role("button", name="Nhập 2 câu").click()
@@ -136,7 +136,7 @@ def test_a_bank_is_brought_in_from_excel_and_zip(console: Page, hoithi_site: Sit
     upload(page, "lai.xlsx", excel(GOOD[:1]))
     expect(page.get_by_text("Ngân hàng đã có câu này")).to_be_visible()
     upload(page, "lai.xlsx", excel([*GOOD[:1], [*GOOD[0][:2], "Câu mới là gì?", *GOOD[0][3:]]]), skip_known=True)
-    shoot(page, "known", tmp_path)
+    shoot(page, "known")
     page.get_by_role("button", name="Nhập 1 câu").click()
     expect(page.get_by_text("Đã nhập 1 câu hỏi.")).to_be_visible()
 
@@ -170,7 +170,7 @@ def test_what_is_no_file_of_questions_is_told_so(console: Page, hoithi_site: Sit
     expect(console.get_by_text("Gần giống câu q001").or_(console.get_by_text("Ngân hàng đã có câu này"))).to_be_visible()
 
 
-def test_a_paper_shows_the_picture_of_its_question(browser: Browser, console: Page, hoithi_site: Site, tmp_path: Path) -> None:
+def test_a_paper_shows_the_picture_of_its_question(browser: Browser, console: Page, hoithi_site: Site) -> None:
     rows = [["Hình", "", "Hình nào đây?", "x", "y", "", "", "A", "", "hinh.jpg", "Bến tàu"]]
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -195,7 +195,7 @@ def test_a_paper_shows_the_picture_of_its_question(browser: Browser, console: Pa
     shown = page.get_by_role("img", name="Bến tàu")
     expect(shown).to_be_visible()
     page.wait_for_function("document.getElementById('question-picture').naturalWidth === 1200")
-    shoot(page, "paper", tmp_path)
+    shoot(page, "paper")
     page.locator("#next").click()
     expect(shown).to_be_hidden()
     context.close()

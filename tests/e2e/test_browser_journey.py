@@ -1,6 +1,6 @@
 """A participant in a browser: from the QR code to the board, with and without a network that holds.
 
-Screenshots go to HOITHI_SHOTS, or to the test's own folder; somebody is to look at them.
+With HOITHI_SHOTS=folder every page on the way is kept as a picture.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
 CONTEST, UNIT, DISTRICT = "hai-phong-2023", "HP-307-11428", "HP-307"
 FIRST_VIEW_BYTES = 60_000
 SOON = 20_000
+expect.set_options(timeout=SOON)
 
 Shoot = Callable[[Page, str], None]
 
@@ -58,15 +59,14 @@ def _device(browser: Browser, site: Site) -> BrowserContext:
 
 
 @pytest.fixture
-def shoot(tmp_path: Path) -> Shoot:
-    """Takes a picture of a page as a phone and as a desktop show it."""
-    folder = Path(os.environ.get("HOITHI_SHOTS", tmp_path))
-    folder.mkdir(parents=True, exist_ok=True)
+def shoot() -> Shoot:
+    """Takes a picture of a page as a phone and as a desktop show it, where somebody wants them."""
+    folder = os.environ.get("HOITHI_SHOTS")
 
     def take(page: Page, name: str) -> None:
-        for size in (DESKTOP, PHONE):
+        for size in (DESKTOP, PHONE) if folder else ():
             page.set_viewport_size(size)  # type: ignore[arg-type]
-            page.screenshot(path=folder / f"{name}-{size['width']}.png", full_page=size is PHONE)
+            page.screenshot(path=Path(folder or ".") / f"{name}-{size['width']}.png", full_page=size is PHONE)
 
     return take
 

@@ -23,10 +23,10 @@ PEOPLE = 60
 ATTRIBUTES = {"ce_specversion", "ce_type", "ce_id", "ce_source", "ce_time", "content-type"}
 
 
-async def test_kcat_and_a_library_from_elsewhere_read_attempts_and_results(broker: str, tmp_path: Path) -> None:
+async def test_kcat_and_a_library_from_elsewhere_read_attempts_and_results(on_kafka: dict[str, str], tmp_path: Path) -> None:
     if shutil.which("kcat") is None:
         pytest.skip("kcat is missing: apt-get install kcat")
-    with Site(tmp_path, HOITHI_BUS=broker, HOITHI_REVIEW_PACE_MS="0", HOITHI_REVIEW_PEOPLE="0") as site:
+    with Site(tmp_path, **on_kafka, HOITHI_REVIEW_PACE_MS="0", HOITHI_REVIEW_PEOPLE="0") as site:
         players = Players(site.url, seed=71)
         await players.open()
         await players.play(PEOPLE)
@@ -34,13 +34,13 @@ async def test_kcat_and_a_library_from_elsewhere_read_attempts_and_results(broke
         await close_round(site, players.round)
         await until_ranked(site)
         await players.close()
-    bootstrap = broker.removeprefix("kafka://")
+    bootstrap, prefix = on_kafka["HOITHI_BUS"].removeprefix("kafka://"), on_kafka["HOITHI_KAFKA_PREFIX"]
     for topic, kinds in (
         ("attempts", {"attempt.started.v1", "attempt.submitted.v1"}),
         ("results", {"round.ranked.v1", "results.published.v1"}),
     ):
-        by_kcat = list(kcat(bootstrap, topic))
-        by_library = [each async for each in library(bootstrap, topic, len(by_kcat))]
+        by_kcat = list(kcat(bootstrap, prefix + topic))
+        by_library = [each async for each in library(bootstrap, prefix + topic, len(by_kcat))]
         assert sorted(by_kcat, key=str) == sorted(by_library, key=str)
         assert {short(headers["ce_type"]) for headers, _ in by_kcat} == kinds
         for headers, body in by_kcat:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -10,12 +10,6 @@ import pytest
 
 from tests.players import Players
 from tests.site import Site
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, bus: dict[str, str]) -> Iterator[Site]:
-    with Site(tmp_path_factory.mktemp("refusals"), **bus) as running:
-        yield running
 
 
 class Person:
@@ -31,8 +25,8 @@ class Person:
 
 
 @pytest.fixture
-async def person(site: Site, request: pytest.FixtureRequest) -> AsyncIterator[Person]:
-    players = Players(site.url, seed=77)
+async def person(hoithi_site: Site, request: pytest.FixtureRequest) -> AsyncIterator[Person]:
+    players = Players(hoithi_site.url, seed=77)
     await players.open()
     number = abs(hash(request.node.name)) % 1_000_000
     registered = await players.call("POST", "/api/v1/participants", json={
@@ -41,7 +35,7 @@ async def person(site: Site, request: pytest.FixtureRequest) -> AsyncIterator[Pe
     })  # fmt: skip
     headers = {"Authorization": f"Bearer {registered['token']}"}
     attempt = await players.call("POST", "/api/v1/attempts", json={"round": players.round}, headers=headers)
-    async with httpx.AsyncClient(base_url=site.url) as http:
+    async with httpx.AsyncClient(base_url=hoithi_site.url) as http:
         yield Person(players, http, headers, attempt)
     await players.close()
 
@@ -87,7 +81,7 @@ async def test_a_field_that_is_missing(person: Person) -> None:
     is_problem(await person.http.post("/api/v1/submissions", json={"answers": "A"}), 422, "paper_token")
 
 
-async def test_the_same_twice_is_one_submission_and_another_is_refused(site: Site, person: Person) -> None:
+async def test_the_same_twice_is_one_submission_and_another_is_refused(hoithi_site: Site, person: Person) -> None:
     before = await person.players.board()
     first, again = await person.submit(), await person.submit()
     assert (first.status_code, again.status_code, again.json()) == (202, 202, first.json())
@@ -97,7 +91,7 @@ async def test_the_same_twice_is_one_submission_and_another_is_refused(site: Sit
     assert other.json()["receipt"] == first.json()["receipt"]
     person.players.tally.people = before + type(before)({person.players.wards[0]: 1})
     await person.players.check_board(20)
-    trace = site.hoithi("trace", first.json()["attempt_id"])
+    trace = hoithi_site.hoithi("trace", first.json()["attempt_id"])
     assert trace.count("submission.received") == 1
 
 
@@ -118,9 +112,9 @@ async def test_another_persons_result_is_not_found(person: Person) -> None:
     is_problem(reply, 404, None if not reply.json().get("errors") else reply.json()["errors"][0]["field"])
 
 
-async def test_a_changed_receipt_fails_verification(site: Site, person: Person) -> None:
+async def test_a_changed_receipt_fails_verification(hoithi_site: Site, person: Person) -> None:
     receipt = (await person.submit()).json()["receipt"]
-    assert person.attempt["attempt_id"] in "".join(site.hoithi("receipt", "verify", receipt).split())
+    assert person.attempt["attempt_id"] in "".join(hoithi_site.hoithi("receipt", "verify", receipt).split())
     middle = len(receipt) // 2
     changed = receipt[:middle] + ("A" if receipt[middle] != "A" else "B") + receipt[middle + 1 :]
-    site.hoithi("receipt", "verify", changed, expect=1)
+    hoithi_site.hoithi("receipt", "verify", changed, expect=1)

@@ -1,8 +1,8 @@
-"""Invitations, resets of passwords, and API keys: random strings that are shown once and kept as a digest."""
+"""Invitations, resets of passwords, and API keys: random strings that are shown once and kept as a digest; the admin link."""
 
 from __future__ import annotations
 
-import secrets
+import secrets as random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.kit.clock import Clock
 from services.kit.console.accounts import Account, Role
+from services.kit.security import Secrets
 from services.kit.store import FACTS, find_ids, insert_facts, store_errors
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Passes:
 
     async def give(self, by: Account, label: str, role: Role, subtree: str | None) -> tuple[str, Pass]:
         """A new pass and its text, which nobody can read again. The caller has checked that `by` may."""
-        text, now = KEY_PREFIX + secrets.token_urlsafe(24), self._clock.now()
+        text, now = KEY_PREFIX + random.token_urlsafe(24), self._clock.now()
         ends = now + self._lasts if self._lasts else None
         made = Pass(id=_digest(text), label=label, role=role, subtree=subtree, by=by.id, made_at=now, ends_at=ends, over=False)
         await insert_facts(self._held, [_document(made)])
@@ -85,6 +86,16 @@ def resets(database: Database, clock: Clock) -> Passes:
 def api_keys(database: Database, clock: Clock) -> Passes:
     """Each lets a program call `/api/v1/admin/*` in a role, until it is revoked."""
     return Passes(database, "api_keys", clock, None)
+
+
+def admin_key(secrets: Secrets) -> str:
+    """What the admin link carries; only this installation's data directory holds it."""
+    return secrets.get("admin.key").hex()
+
+
+def admin_path(secrets: Secrets) -> str:
+    """The path of the admin link."""
+    return f"/console/login?key={admin_key(secrets)}"
 
 
 def _digest(text: str) -> str:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
 from services.kit.bus import BusDown, Transient
+from services.kit.health import Health
 from services.kit.problems import TITLES, Problem
 from services.kit.runtime import Check, Face
 from services.kit.version import VERSION
@@ -80,27 +78,27 @@ class _Static(StaticFiles):
         return response
 
 
-def _add_health(app: FastAPI, checks: dict[str, Check]) -> None:
-    async def passes(check: Check) -> bool:
-        try:
-            return await asyncio.wait_for(check(), 2)
-        except Exception as error:  # whatever stands in the way of the check is a reason not to be ready
-            log.warning("ready.failed", error=repr(error))
-            return False
+def _add_health(app: FastAPI, checks: Mapping[str, Check]) -> None:
+    health = Health(checks)
 
-    @app.get("/healthz", tags=["operations"], summary="The process lives")
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
+    @app.get("/healthz", tags=["operations"], summary="The process lives", response_class=Response)
+    async def healthz() -> Response:
+        return _response(*await health.healthz())
 
-    @app.get("/readyz", tags=["operations"], summary="The process can serve", responses={503: {"description": "Not ready"}})
-    async def readyz() -> JSONResponse:
-        results = dict(zip(checks, await asyncio.gather(*map(passes, checks.values())), strict=True))
-        ready = all(results.values())
-        return JSONResponse({"ready": ready, "checks": results}, 200 if ready else 503)
+    @app.get(
+        "/readyz", tags=["operations"], summary="The process can serve", response_class=Response,
+        responses={503: {"description": "Not ready"}},
+    )  # fmt: skip
+    async def readyz() -> Response:
+        return _response(*await health.readyz())
 
     @app.get("/metrics", tags=["operations"], summary="Prometheus metrics", response_class=Response)
     async def metrics() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        return _response(*await health.metrics())
+
+
+def _response(status: int, media: str, body: bytes) -> Response:
+    return Response(body, status, media_type=media)
 
 
 def _add_errors(app: FastAPI) -> None:

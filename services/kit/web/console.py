@@ -23,7 +23,7 @@ from services.kit.console.accounts import ROLES, Account, Role, Units
 from services.kit.console.audit_log import AuditLog
 from services.kit.console.directory import Directory
 from services.kit.console.lockout import Lockout
-from services.kit.console.passes import api_keys, invitations, resets
+from services.kit.console.passes import admin_key, api_keys, invitations, resets
 from services.kit.problems import Problem
 from services.kit.runtime import UnitName
 from services.kit.security import Secrets
@@ -69,7 +69,7 @@ class Console:
         self._cookies = URLSafeSerializer(secrets.get("session.key"), salt="console")
         self._devices = URLSafeSerializer(secrets.get("session.key"), salt="device")
         self._forms, self._clock, self._https = secrets.get("session.key"), clock, https
-        self._admin_key = _admin_key(secrets)
+        self._admin_key = admin_key(secrets)
         self.directory = Directory(database, secrets, clock)
         self.invitations, self.resets, self.keys = (make(database, clock) for make in (invitations, resets, api_keys))
         self.lockout, self.audit = Lockout(database, clock), AuditLog(database, secrets, clock)
@@ -163,15 +163,6 @@ class Console:
         session = self.session(request)
         if session is None or not hmac.compare_digest(sent.encode(), self.form_token(session).encode()):
             raise Problem(403, "csrf", "Biểu mẫu đã hết hạn. Hãy tải lại trang rồi thử lại.", field="csrf")
-
-
-def _admin_key(secrets: Secrets) -> str:
-    return secrets.get("admin.key").hex()
-
-
-def admin_path(secrets: Secrets) -> str:
-    """The path of the admin link. It carries a secret that only this installation's data directory holds."""
-    return f"/console/login?key={_admin_key(secrets)}"
 
 
 def console_of(request: Request) -> Console:

@@ -1,13 +1,18 @@
-"""The problem document as OpenAPI describes it, and invalid input told in the reader's words."""
+"""The problem document and the token as OpenAPI describes them, and invalid input told in the reader's words."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from fastapi import Depends
 from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel, Field
 
 from services.kit.problems import MEDIA_TYPE, TITLES, Problem
+
+OWNER = Depends(HTTPBearer(auto_error=False, scheme_name="participant", description="The token that registration gives."))
+"""Among a route's `dependencies`: tells readers of the API that it takes a token, which `Bearers.check` checks."""
 
 
 class FieldError(BaseModel):

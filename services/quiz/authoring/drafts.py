@@ -16,7 +16,7 @@ import msgspec
 from anyascii import anyascii
 
 from services.events import Category, ContestPublished, Document, RoundPlan, Unit
-from services.events.contests import Show
+from services.events.contests import Show, Tree
 from services.quiz.domain import REST
 
 Stage = Literal["draft", "submitted", "approved", "published"]
@@ -99,6 +99,7 @@ class ContestDraft(msgspec.Struct, frozen=True, kw_only=True):
     consent_version: str = ""
     consent_text: str = ""
     units: tuple[Unit, ...] = ()
+    trees: tuple[Tree, ...] = ()
     rules: Rules = Rules()
     rounds: tuple[RoundDraft, ...] = ()
     publish_names: Names = "masked"
@@ -136,6 +137,7 @@ class ContestDraft(msgspec.Struct, frozen=True, kw_only=True):
             documents=self.documents,
             categories=self.categories,
             units=self.units,
+            trees=self.trees,
             rounds=tuple(round.plan(self.id) for round in self.rounds if round.stage == "published"),
             publishing_consent=self.publishing_consent,
             revision=self.published,

@@ -13,7 +13,7 @@ from services.events import Category, Document
 from services.kit.problems import Problem
 from services.quiz.authoring.commands import zone
 from services.quiz.authoring.drafts import RANKING, ContestDraft, Names, RoundDraft, Rules, consent_version, slug
-from services.quiz.contest_faults import allows_names
+from services.quiz.contest_yaml import allows_names
 from services.quiz.domain import REST
 
 Form = Mapping[str, Any]
