@@ -126,6 +126,12 @@ class Relay:
         self._known[name, 0] = self._positions[name] = next_
         return True
 
+    async def _say(self, leaving: bool) -> None:
+        """Tells, now and then and at the end, how far this host has come. Raises BusDown."""
+        if self._tell is not None and (leaving or self._clock.monotonic() >= self._beat_due):
+            await self._bus.publish([self._tell(self._until, leaving=leaving)])
+            self._beat_due = self._clock.monotonic() + self._beat
+
     async def _forward_one(self, name: str, record: Record) -> None:
         """Forwards a record by itself; of one that no broker takes, a dead letter says which it was and why."""
         try:
@@ -134,12 +140,6 @@ class Relay:
             log.error("relay.too_large", log=name, topic=record.topic, offset=record.offset, error=str(error))
             empty = Record(record.topic, record.partition, record.offset, record.key, b"", record.headers, record.timestamp)
             await self._bus.publish([dead_letter(empty, str(error), 1)])
-
-    async def _say(self, leaving: bool) -> None:
-        """Tells, now and then and at the end, how far this host has come. Raises BusDown."""
-        if self._tell is not None and (leaving or self._clock.monotonic() >= self._beat_due):
-            await self._bus.publish([self._tell(self._until, leaving=leaving)])
-            self._beat_due = self._clock.monotonic() + self._beat
 
     def _care(self) -> None:
         """Says how much waits, and drops the files whose records the brokers hold once they have outlived their time."""

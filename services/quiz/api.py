@@ -103,6 +103,9 @@ class RegistrationBody(BaseModel):
     unit: str
     categories: Annotated[list[str], Field(min_length=1, max_length=20)]
     email: Annotated[str | None, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")] = None
+    roster_code: Annotated[str | None, Field(max_length=40, description="The code that the unit's roster gives the person")] = (
+        None
+    )
     consent: ConsentGiven
     resume_code: Annotated[str | None, Field(max_length=20)] = None
 
@@ -251,7 +254,7 @@ class Api:
             categories=[NamedView(id=c.id, name=c.name) for c in found.categories],
             rules=_rules_view(rounds[0]),
             consent=ConsentView(**self._shelf.consent(contest)),
-            fields=["name", "phone", "unit", "categories", "email"],
+            fields=["name", "phone", "unit", "categories", "email", "roster_code"],
             now=now,
         )
 
@@ -269,6 +272,7 @@ class Api:
                 unit=body.unit,
                 categories=tuple(body.categories),
                 email=body.email,
+                roster_code=body.roster_code,
                 consent_version=body.consent.version,
                 consent_accepted=body.consent.accepted,
                 resume_code=body.resume_code,

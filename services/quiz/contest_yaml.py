@@ -25,11 +25,20 @@ Id = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=60)
 Count = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 
 
+PUBLISHING = "công bố"
+"""What a consent must speak of before winners may be named in full."""
+
+
 class Consent(msgspec.Struct, frozen=True, kw_only=True):
     """What a participant agrees to."""
 
     version: str
     text: str
+
+
+def allows_names(consent: str) -> bool:
+    """Whether a consent speaks of publishing at all; what it says exactly is for its readers."""
+    return PUBLISHING in unicodedata.normalize("NFC", consent).lower()
 
 
 class PaperPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,23 +108,14 @@ class Contest(msgspec.Struct, frozen=True, kw_only=True):
     ranking: Annotated[list[Rank], msgspec.Meta(min_length=1)]
     show: Show
     rounds: Annotated[list[Round], msgspec.Meta(min_length=1)]
-    trees: list[TreeName] = []
     publish_names: Literal["masked", "winners"] = "masked"
+    trees: list[TreeName] = []
     prizes: Prizes = msgspec.field(default_factory=Prizes)
 
 
 _SCHEMA = mi.type_info(Contest)
 _BAD: Any = object()
 """Stands for a value that has a fault. Lists keep it, so that places stay what they are in the file."""
-
-
-PUBLISHING = "công bố"
-"""What a consent must speak of before winners may be named in full."""
-
-
-def allows_names(consent: str) -> bool:
-    """Whether a consent speaks of publishing at all; what it says exactly is for its readers."""
-    return PUBLISHING in unicodedata.normalize("NFC", consent).lower()
 
 
 class Settings:

@@ -53,6 +53,7 @@ class Registration:
     consent_accepted: bool
     resume_code: str | None
     language: str
+    roster_code: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ class Participants:
             "unit": unit.code,
             "categories": list(dict.fromkeys(asked.categories)),
             "email": asked.email,
+            "roster_code": " ".join((asked.roster_code or "").split()) or None,
             "consent": asked.consent_version,
             "language": asked.language,
             "at": _milliseconds(self._clock.now()),
@@ -258,6 +260,7 @@ def event_of(collection: str, fact: dict[str, Any]) -> Event:
             consent=fact["consent"],
             email=fact["email"],
             language=fact["language"],
+            roster_code=fact.get("roster_code"),
         )
     return AttemptStarted(
         time=fact["started_at"],

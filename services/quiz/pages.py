@@ -23,6 +23,7 @@ from services.kit.problems import Problem
 from services.kit.settings import Settings
 from services.kit.web import render
 from services.kit.web.console import Member, console_of
+from services.kit.web.pages import origin
 from services.quiz.authoring.live import Live
 from services.quiz.authoring.store import Drafts
 from services.quiz.authoring.words import explain
@@ -73,7 +74,7 @@ def router(
 ) -> APIRouter:
     """All pages of the quiz."""
     routes = APIRouter(include_in_schema=False)
-    routes.include_router(ParticipantPages(book, units, clock, live).router)
+    routes.include_router(ParticipantPages(book, units, clock, live, settings).router)
     routes.include_router(UnitPages(book, units, clock, settings).router)
     routes.include_router(ConsolePages(book, units, clock, drafts).router)
     routes.include_router(ReceiptPages(check_receipt).router)
@@ -83,8 +84,8 @@ def router(
 class ParticipantPages:
     """From the home of a contest to the result of an attempt."""
 
-    def __init__(self, book: ContestBook, units: UnitDays, clock: Clock, live: Live) -> None:
-        self._book, self._units, self._clock, self._live = book, units, clock, live
+    def __init__(self, book: ContestBook, units: UnitDays, clock: Clock, live: Live, settings: Settings) -> None:
+        self._book, self._units, self._clock, self._live, self._settings = book, units, clock, live, settings
         self.router = APIRouter()
         add = self.router.add_api_route
         add("/", self.start)
@@ -116,6 +117,7 @@ class ParticipantPages:
             request,
             "contest.html",
             contest=contest,
+            origin=origin(request, self._settings),
             times=times(contest, now, current),
             current=current,
             state=state_at(current, now),
@@ -245,7 +247,7 @@ class UnitPages:
         return Response(body, media_type="application/pdf", headers=headers)
 
     def _link(self, request: Request, unit: Unit) -> str:
-        return f"{(self._settings.public_url or str(request.base_url)).rstrip('/')}/q/{unit.code}"
+        return f"{origin(request, self._settings)}/q/{unit.code}"
 
     def _known(self, unit: str) -> tuple[ContestPublished, Unit]:
         found = self._find(unit)

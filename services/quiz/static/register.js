@@ -95,7 +95,7 @@
   }
 
   function clear() {
-    ["name", "phone", "unit", "categories", "email", "consent", "resume_code", "form"].forEach(function (field) { fault(field, ""); });
+    ["name", "phone", "unit", "categories", "roster_code", "email", "consent", "resume_code", "form"].forEach(function (field) { fault(field, ""); });
   }
 
   function focusFirst(field) {
@@ -130,6 +130,8 @@
       categories: chosen(),
       consent: { version: contest.consent.version, accepted: el("consent").checked }
     };
+    var roster = el("roster_code").value.trim();
+    if (roster) { form.roster_code = roster; }
     var email = el("email").value.trim(), code = el("resume_code").value.replace(/[\s-]/g, "").toLowerCase();
     if (email) { form.email = email; }
     if (code) { form.resume_code = code; }
