@@ -20,8 +20,11 @@ from services.kit.runtime import Runtime
 from services.kit.security import Secrets
 from services.kit.settings import Settings
 from services.notify import worker as notify
+from services.notify.notices import NOTICES, NoticesWorker
 from services.notify.store import Outbox
+from services.reporting import reminders
 from services.reporting import worker as reporting
+from services.reporting.reminders import Reminders, RemindersWorker
 from services.scoring import worker as scoring
 from services.scoring.handlers import Library
 from tests.contract.memory_store import memory_store
@@ -52,11 +55,19 @@ def reporting_consumer(runtime: Runtime) -> Consumer:
     return reporting.ReportingWorker(runtime, known_contests())
 
 
+def reminders_consumer(runtime: Runtime) -> Consumer:
+    return RemindersWorker(runtime.bus, Reminders(runtime.store))
+
+
 def scoring_consumer(runtime: Runtime) -> Consumer:
     library = Library(known_contests())
     for record in records("keys"):
         library.read_key(type_of(record.headers), record.value)
     return scoring.ScoringWorker(runtime, library)
+
+
+def notices_consumer(runtime: Runtime) -> Consumer:
+    return NoticesWorker(runtime, known_contests(), Outbox(runtime.store))
 
 
 def notify_consumer(runtime: Runtime) -> Consumer:
@@ -67,12 +78,14 @@ CONSUMERS: dict[str, tuple[tuple[str, ...], Callable[[Runtime], Consumer]]] = {
     subscription.group: (subscription.topics, build)
     for declared, build in (
         (notify.SUBSCRIPTIONS, notify_consumer),
-        (reporting.SUBSCRIPTIONS, reporting_consumer),
+        ([s for s in reporting.SUBSCRIPTIONS if s.group == reporting.GROUP], reporting_consumer),
+        ([reminders.SUBSCRIPTION], reminders_consumer),
         (scoring.SUBSCRIPTIONS, scoring_consumer),
     )
     for subscription in declared
     if subscription.group
 }
+CONSUMERS[NOTICES.group] = (NOTICES.topics, notices_consumer)
 every_consumer = pytest.mark.parametrize("group", CONSUMERS)
 
 
