@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
-from services.events import TOPICS, asyncapi, encode
-from services.kit.bus import Bus, Subscription, TopicSpec
+from deploy.local.folders import running
+from services.events import TOPICS, JournalDrained, asyncapi, encode
+from services.kit.bus import LARGEST, Bus, Outgoing, Subscription, TopicSpec
 from services.kit.clock import Clock, SystemClock
 from services.kit.console import AuditLog
 from services.kit.locallog import LocalLog, LocalLogSettings
@@ -65,8 +67,9 @@ class House:
         """The organisers' accounts and sessions, in a database of their own."""
         from services.kit.web import Console
 
-        https = (self.settings.public_url or "").startswith("https://")
-        return Console(self.secrets, self._client["hoithi_console"], self.clock, https=https)
+        address = self.settings.public_url
+        https = (address or "").startswith("https://")
+        return Console(self.secrets, self._client["hoithi_console"], self.clock, https=https, address=address)
 
     @property
     def audit_log(self) -> AuditLog:
@@ -98,7 +101,17 @@ class House:
 
     def relay(self) -> Work:
         """What forwards this host's logs to the brokers."""
-        relay = Relay(self._log, sorted(self._log.logs), self.bus, self.clock, self.settings.data_dir / "bus" / "relay.lock")
+        folder = self.settings.data_dir / "bus"
+        host, runtime = Secrets(folder).get("host.id", 8).hex(), self.runtime("quiz")
+
+        def tell(until: datetime | None, *, leaving: bool) -> Outgoing:
+            # A relay that was ended alone does not speak for web processes that still take submissions.
+            left = leaving and not (running(self.settings, "web") or running(self.settings, "serve"))
+            return runtime.outgoing(
+                JournalDrained(time=self.clock.now(), host=host, machine=socket.gethostname(), until=until, left=left)
+            )
+
+        relay = Relay(self._log, sorted(self._log.logs), self.bus, self.clock, folder / "relay.lock", tell)
 
         async def start() -> None:
             """Nothing to wait for: the brokers may be away."""
@@ -188,10 +201,12 @@ def topics() -> dict[str, TopicSpec]:
     """The topic table as the bus sees it, each topic with its dead letters."""
     specs: dict[str, TopicSpec] = {}
     for topic in TOPICS.values():
+        largest = topic.largest or LARGEST
         specs[topic.name] = TopicSpec(
-            name=topic.name, partitions=topic.partitions, log=topic.log, kept=topic.kept, secure=topic.personal
+            name=topic.name, partitions=topic.partitions, log=topic.log, kept=topic.kept, secure=topic.personal, largest=largest
         )
         specs[topic.dlq] = TopicSpec(
-            name=topic.dlq, partitions=topic.partitions, log=DEAD_LETTERS, kept=topic.dlq_kept, secure=topic.personal
-        )
+            name=topic.dlq, partitions=topic.partitions, log=DEAD_LETTERS, kept=topic.dlq_kept, secure=topic.personal,
+            largest=largest,
+        )  # fmt: skip
     return specs

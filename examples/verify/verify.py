@@ -2,6 +2,7 @@
 """Kiểm tra tệp kết quả đã công bố của một vòng thi / checks the published file of a contest round.
 
     python3 verify.py RESULT.jsonl [--key KEY] [--receipt RECEIPT [--code CODE]] [--lang vi|en]
+    python3 verify.py CONTEST.jsonl --rounds RESULT1.jsonl RESULT2.jsonl … [--key KEY] [--lang vi|en]
 
 It needs Python 3.8 or newer and nothing else; only the signatures take the package `cryptography` (pip install cryptography).
 It shares no code with the software that wrote the file: what it says follows from the file alone. It is one file on purpose,
@@ -29,6 +30,7 @@ except ImportError:
     Ed25519PublicKey = None
 
 FORMAT = "hoithi.round/1"
+CONTEST = "hoithi.contest/1"  # the prizes of a contest over all its rounds
 COLUMNS = [
     "person", "n", "unit", "started", "received", "deadline", "verdict", "reason", "correct", "total", "prediction",
     "receipt", "rank",
@@ -132,7 +134,8 @@ def check_bytes(lines, key, report):
         report.differs(
             "signature", last, "tệp do khóa khác ký, không phải khóa bạn đưa", "signed with another key than the one you gave"
         )
-    state = signed_by(key or own_key, signature, b"hoithi round 1\n" + signed)
+    what = b"hoithi contest 1\n" if is_contest(lines) else b"hoithi round 1\n"
+    state = signed_by(key or own_key, signature, what + signed)
     if state is False:
         report.differs("signature", last, "chữ ký không khớp", "the signature does not fit")
     if state is not None:
@@ -142,6 +145,10 @@ def check_bytes(lines, key, report):
         print(say("       Hãy đối chiếu với khóa Ban Tổ chức đã công bố, hoặc đưa khóa đó bằng --key.",
                   "       Compare it with the key that the organisers have published, or give that one with --key."))  # fmt: skip
     return state
+
+
+def is_contest(lines):
+    return lines[0].startswith(b'{"format":"%s"' % CONTEST.encode())
 
 
 def _hex(text, size):
@@ -173,6 +180,11 @@ class Row:
         for name, value in zip(COLUMNS, values):
             setattr(self, name, value)
         self.leaf = base64.b64decode(self.receipt, b"-_", validate=True)
+
+    @property
+    def label(self):
+        """What a draw goes by."""
+        return f"{self.received}:{self.started}"
 
     @property
     def elapsed(self):
@@ -320,10 +332,10 @@ def check_ranks(rows, ranked, report):
 def ladders(header, ranked):
     """Every list of contenders with its prizes: (name, [name of the prize of each place], [(rank, id, label)])."""
     excluded = {each["person"] for each in header["excluded"]}
-    people = [(place, row.person, f"{row.received}:{row.started}") for place, row in ranked if row.person not in excluded]
+    people = [(place, row.person, row.label) for place, row in ranked if row.person not in excluded]
     yield "persons", steps(header["prizes"]), people
     groups = {}
-    for prize in header["unit_prizes"]:
+    for prize in header.get("unit_prizes", []):
         groups.setdefault((prize["by"] or "people", prize["least"]), []).append(prize)
     for (by, least), prizes in groups.items():
         yield f"units by {by} >= {least}", steps(prizes), rank_units(header["units"], by, least)
@@ -361,7 +373,7 @@ def check_draws(header, report):
         return
     if hashlib.sha256(b"hoithi draw 1\n" + _hex(draws["seed"], 32)).hexdigest() != draws["commitment"]:
         report.differs("draws", line(1), "hạt giống không khớp cam kết", "the seed does not fit its commitment")
-    if draws["committed_at"] is not None and micros(draws["committed_at"]) >= micros(header["round"]["closes"]):
+    if draws["committed_at"] is not None and micros(draws["committed_at"]) >= micros(header.get("round", header)["closes"]):
         report.differs("draws", line(1), "cam kết được lập sau khi vòng thi đóng", "the commitment was made after the closing")
     report.ended("draws", "Cam kết của hạt giống bốc thăm", "The commitment of the draw's seed")
     compare_with = say("Hãy đối chiếu với cam kết công bố khi mở vòng thi", "Compare with what was published at the opening")
@@ -522,13 +534,110 @@ def check_receipt(text, code, key, header, rows, report):
     report.ended("receipt", "Biên nhận", "The receipt")
 
 
+# ---------------------------------------------------------------- 6. a contest over all its rounds
+
+
+class Person:
+    """Somebody in the file of a contest. `rounds` are their names in the files of the rounds, None where they were not in one."""
+
+    def __init__(self, number, values):
+        self.line = number
+        self.person, self.rounds, self.rank = values
+        self.shares = []
+
+    @property
+    def label(self):
+        """What a draw goes by."""
+        return ",".join(row.label if row else "-" for row in self.shares)
+
+
+def check_contest(lines, paths, key, report):
+    """Derives the ranks and winners of a contest from the files of its rounds."""
+    header = json.loads(lines[0])
+    people = [Person(number, json.loads(text)) for number, text in enumerate(lines[1:-1], 2)]
+    rounds = check_rounds(header, paths, key, report)
+    if rounds is None:
+        return
+    for at, (_, _, rows) in enumerate(rounds):
+        taken = [each.rounds[at] for each in people if each.rounds[at] is not None]
+        if sorted(taken) != sorted(rows):
+            where = header["rounds"][at]["round"]
+            report.differs("people", where, "danh sách người không khớp tệp vòng này", "not the people of this round's file")
+    for each in people:
+        each.shares = [rows.get(name) for name, (_, _, rows) in zip(each.rounds, rounds)]
+    if header["people"] != len(people) or len({each.person for each in people}) != len(people):
+        report.differs("people", line(1), "số người không khớp", "the number of people does not fit")
+    report.ended("people", f"{len(people)} người của {len(rounds)} vòng", f"{len(people)} people of {len(rounds)} rounds")
+    keys = {each.person: contest_key(header, rounds, each) for each in people}
+    ranked, last = [], None
+    for place, each in enumerate(sorted(people, key=lambda each: (keys[each.person], each.person)), 1):
+        ranked.append((ranked[-1][0] if keys[each.person] == last else place, each))
+        last = keys[each.person]
+    check_ranks(people, ranked, report)
+    check_draws(header, report)
+    check_prizes(header, ranked, report)
+
+
+def check_rounds(header, paths, key, report):
+    """(header, number without a fault, {name: row that counts}) of every round, in order; None where a file is missing."""
+    found = {}
+    for path in paths:
+        lines = read(path)
+        print(say(f"\nTệp vòng thi {path}:", f"\nThe round's file {path}:"))
+        check_bytes(lines, key, report)
+        parsed = parse(lines, report)
+        if parsed is None:
+            return None
+        told, rows = parsed
+        digest = json.loads(lines[-1])["digest"]
+        found[digest] = told, told["perfect"], {row.person: row for row in rows if row.rank is not None}
+    wanted = [each["digest"] for each in header["rounds"]]
+    for each in header["rounds"]:
+        told = found.get(each["digest"])
+        fits = told and (told[0]["round"]["id"], told[0]["round"]["minutes"]) == (each["round"], each["minutes"])
+        if not fits or (told[0]["round"]["prediction"] is not None) != each["prediction"]:
+            report.differs("rounds", each["round"], "thiếu đúng tệp của vòng này (--rounds)", "its file is missing (--rounds)")
+    print()
+    report.ended("rounds", f"Tệp của {len(wanted)} vòng", f"The files of {len(wanted)} rounds")
+    if "rounds" in report.kinds:
+        return None
+    rounds = [found[digest] for digest in wanted]
+    last = max(rounds, key=lambda each: micros(each[0]["round"]["opens"]))[0]["round"]
+    if last["ranking"] != header["ranking"] or max(micros(each[0]["round"]["closes"]) for each in rounds) != micros(
+        header["closes"]
+    ):
+        report.differs("rounds", line(1), "thể lệ không phải của vòng cuối", "not the rules of the last round")
+    return rounds
+
+
+def contest_key(header, rounds, person):
+    """Smaller is better: the right answers of all rounds, then what the ranking says, added up. Who was not in a round has no
+    right answer there, no prediction, and took all the time."""
+    correct = gap = elapsed = 0
+    for (told, perfect, _), row in zip(rounds, person.shares):
+        correct += row.correct if row else 0
+        elapsed += row.elapsed if row else told["round"]["minutes"] * 60_000
+        if told["round"]["prediction"] is not None:
+            gap += NO_PREDICTION if row is None or row.prediction is None else abs(row.prediction - perfect)
+    values = {"prediction_gap": gap, "elapsed": elapsed}
+    criteria = [each.split(" ") for each in header["ranking"]]
+    return [-correct] + [(1 if way == "asc" else -1) * values[name] for name, way in criteria if name in values]
+
+
 # ---------------------------------------------------------------- the whole
 
 
-def verify(path, key=None, receipt=None, code=None):
+def verify(path, key=None, receipt=None, code=None, rounds=()):
     """Checks everything, prints what it finds, and returns the exit code."""
     report, lines = Report(), read(path)
     signature = check_bytes(lines, key, report)
+    if is_contest(lines):
+        try:
+            check_contest(lines, rounds, key, report)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+            what = f"{type(error).__name__} {error}"
+            report.differs("header", line(1), f"tệp không đúng dạng ({what})", f"the file is malformed ({what})")
+        return conclude(report, signature)
     parsed = parse(lines, report)
     if parsed is not None:
         header, rows = parsed
@@ -541,12 +650,20 @@ def verify(path, key=None, receipt=None, code=None):
             check_draws(header, report)
             check_prizes(header, ranked, report)
             check_root(header, rows, report)
+            say_override(header)
             if receipt is not None:
                 check_receipt(receipt, code, key or bytes.fromhex(json.loads(lines[-1])["key"]), header, rows, report)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             what = f"{type(error).__name__} {error}"
             report.differs("header", line(1), f"phần đầu không đúng dạng ({what})", f"the header is malformed ({what})")
     return conclude(report, signature)
+
+
+def say_override(header):
+    """No difference, but something to know: the organisers did not wait until every submission was surely in."""
+    if header.get("override"):
+        print(say("       Lưu ý: Ban Tổ chức đã chốt khi hệ thống chưa xác nhận mọi bài đã về.",
+                  "       Note: this was settled before the system could confirm that all was in."))  # fmt: skip
 
 
 def conclude(report, signature):
@@ -574,13 +691,14 @@ def main(arguments=None):
     parser.add_argument("--key", help="the organisers' public key: 64 hex digits, or its base64, or a file with it")
     parser.add_argument("--receipt", help="a receipt's text, or a file with it")
     parser.add_argument("--code", help="the look-up code of that attempt (mã tra cứu), 32 hex digits")
+    parser.add_argument("--rounds", nargs="+", default=(), help="the files of all rounds, where FILE is of a contest's prizes")
     parser.add_argument("--lang", choices=("vi", "en"), default="vi")
     options = parser.parse_args(arguments)
     LANGUAGE = options.lang
     try:
         key = None if options.key is None else read_key(text_of(options.key))
         code = None if options.code is None else _hex(options.code.strip().lower(), 16)
-        return verify(options.file, key, None if options.receipt is None else text_of(options.receipt), code)
+        return verify(options.file, key, None if options.receipt is None else text_of(options.receipt), code, options.rounds)
     except Unreadable as error:
         print(error, file=sys.stderr)
     except ValueError as error:

@@ -21,6 +21,7 @@ from services.events.contests import (
 )
 from services.events.deliveries import MessageDelivered, MessageFailed
 from services.events.headcounts import HeadcountApproved
+from services.events.journals import JournalDrained
 from services.events.keys import RoundKeyed
 from services.events.notices import DigestReady, DigestUnit, ReportReady, TurnoutLagging, TurnoutSilenced
 from services.events.participants import ParticipantErased, ParticipantMoved, ParticipantRegistered
@@ -52,6 +53,7 @@ __all__ = [
     "Document",
     "Event",
     "HeadcountApproved",
+    "JournalDrained",
     "MessageDelivered",
     "MessageFailed",
     "ParticipantErased",

@@ -44,7 +44,7 @@ def parents_at(units: Mapping[str, Unit], tree: str, day: date) -> dict[str, str
         above = _above(unit, tree, day)
         if above is not None:
             found[unit.code] = above or None
-    return _parents_first(found)
+    return parents_first(found)
 
 
 def _above(unit: Unit, tree: str, day: date) -> str | None:
@@ -64,7 +64,8 @@ def _above(unit: Unit, tree: str, day: date) -> str | None:
     return None
 
 
-def _parents_first(parents: Mapping[str, str | None]) -> dict[str, str | None]:
+def parents_first(parents: Mapping[str, str | None]) -> dict[str, str | None]:
+    """The same tree, parents before children. A parent that is not in it is none; of a circle, whoever comes first is the top."""
     ordered: dict[str, str | None] = {}
     for code in parents:
         path: list[str] = []

@@ -50,6 +50,12 @@ def show_day(at: datetime, language: str, timezone: str = "Asia/Ho_Chi_Minh") ->
     return day
 
 
+def show_rate(percent: float, language: str) -> str:
+    """A percentage with one decimal, e.g. "65,0 %"."""
+    number = format_decimal(percent, "#,##0.0", locale=language)
+    return f"{number}\u00a0%" if language == "vi" else f"{number}%"
+
+
 def show_number(number: float, language: str) -> str:
     """A number with the separators of the language, e.g. "48.210"."""
     text: str = format_decimal(number, locale=language)

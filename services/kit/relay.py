@@ -10,11 +10,13 @@ import asyncio
 import contextlib
 import fcntl
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
-from services.kit.bus import Bus, BusDown, Outgoing
+from services.kit.bus import Bus, BusDown, Outgoing, Record, TooLarge, dead_letter
 from services.kit.clock import Clock
 from services.kit.delivery import backoff
 from services.kit.locallog import LocalLog
@@ -29,14 +31,38 @@ _RECORDS, _BYTES = 2000, 4 * 1024 * 1024
 _IDLE = 0.02
 _CARE_SECONDS = 1.0
 
+BEAT_SECONDS = 5.0
+"""How often a relay tells how far it has come."""
+
+MARGIN = timedelta(seconds=3)
+"""More than passes from a submission's stamp to its commit."""
+
 log = structlog.get_logger(__name__)
+
+
+class Teller(Protocol):
+    """Makes the record that says how far this host has come. `until`: the brokers hold all that was received before; None while
+    that is not known. `leaving`: all is forwarded and this relay ends."""
+
+    def __call__(self, until: datetime | None, *, leaving: bool) -> Outgoing: ...
 
 
 class Relay:
     """Forwards these logs of `local` to `bus`. `lock` is a file that the one relay of a host holds while it lives."""
 
-    def __init__(self, local: LocalLog, logs: Sequence[str], bus: Bus, clock: Clock, lock: Path) -> None:
+    def __init__(
+        self,
+        local: LocalLog,
+        logs: Sequence[str],
+        bus: Bus,
+        clock: Clock,
+        lock: Path,
+        tell: Teller | None = None,
+        beat: float = BEAT_SECONDS,
+    ) -> None:
         self._local, self._bus, self._clock, self._lock = local, bus, clock, lock
+        self._tell, self._beat, self._beat_due = tell, beat, 0.0
+        self._until: datetime | None = None
         self._positions = dict.fromkeys(logs, 0)
         self._known: dict[tuple[str, int], int] = {}
 
@@ -66,7 +92,12 @@ class Relay:
                 if self._clock.monotonic() >= care:
                     self._care()
                     care = self._clock.monotonic() + _CARE_SECONDS
+                began = self._clock.now()
                 moved = [await self._forward(name) for name in self._positions]
+                if not any(moved):
+                    self._until = began - MARGIN
+                leaving = not any(moved) and stop()
+                await self._say(leaving)
                 tries = 0
             except BusDown as down:
                 wait = backoff(tries, 0.1, 5.0)
@@ -74,9 +105,9 @@ class Relay:
                 tries += 1
                 await asyncio.sleep(wait)
                 continue
+            if leaving:
+                return
             if not any(moved):
-                if stop():
-                    return
                 await asyncio.sleep(_IDLE)
 
     async def _forward(self, name: str) -> bool:
@@ -85,18 +116,40 @@ class Relay:
         records, next_ = source.scan(position, None, dict.fromkeys(self._local.topics_in(name)), _RECORDS, _BYTES)
         if next_ == position:
             return False
-        if records:
-            await self._bus.publish([Outgoing(r.topic, r.key, r.value, r.headers) for r in records])
+        try:
+            await self._bus.publish([_as_it_is(record) for record in records])
+        except TooLarge:
+            for record in records:
+                await self._forward_one(name, record)
         with self._local.log(GROUP).transaction() as transaction:
             move(transaction.connection, GROUP, self._known, {(name, 0): next_})
         self._known[name, 0] = self._positions[name] = next_
         return True
+
+    async def _say(self, leaving: bool) -> None:
+        """Tells, now and then and at the end, how far this host has come. Raises BusDown."""
+        if self._tell is not None and (leaving or self._clock.monotonic() >= self._beat_due):
+            await self._bus.publish([self._tell(self._until, leaving=leaving)])
+            self._beat_due = self._clock.monotonic() + self._beat
+
+    async def _forward_one(self, name: str, record: Record) -> None:
+        """Forwards a record by itself; of one that no broker takes, a dead letter says which it was and why."""
+        try:
+            await self._bus.publish([_as_it_is(record)])
+        except TooLarge as error:
+            log.error("relay.too_large", log=name, topic=record.topic, offset=record.offset, error=str(error))
+            empty = Record(record.topic, record.partition, record.offset, record.key, b"", record.headers, record.timestamp)
+            await self._bus.publish([dead_letter(empty, str(error), 1)])
 
     def _care(self) -> None:
         """Says how much waits, and drops the files whose records the brokers hold once they have outlived their time."""
         for name, position in self._positions.items():
             RELAY_BACKLOG.labels(name).set(behind(self._local, name, position))
             self._local.log(name).trim(below=position)
+
+
+def _as_it_is(record: Record) -> Outgoing:
+    return Outgoing(record.topic, record.key, record.value, record.headers)
 
 
 class StoreAndForward:

@@ -37,6 +37,10 @@ class Settings(BaseSettings):
     public_url: Annotated[str | None, Field(validation_alias=_either("PUBLIC_URL"))] = None
     """How phones reach the pages; without it, this machine's address on its network."""
 
+    frame_ancestors: Annotated[str, Field(pattern=r"^[^;,\r\n]+$")] = "*"
+    """Which sites may show the portal's widget in a frame, as CSP writes it (`https://haiphong.gov.vn https://*.edu.vn`); every
+    other page is shown in none."""
+
     bus: Annotated[str, Field(pattern=r"^(local|kafka://[^/]+)$")] = "local"
     """`local`: the local log under `data_dir`. `kafka://host:port,host:port`: Apache Kafka."""
 

@@ -10,6 +10,7 @@ from functools import partial
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -19,7 +20,7 @@ from services.events.contests import Tree
 from services.kit.faults import Fault, Faults, FaultsFound
 from services.kit.sheets import check_filled, rows
 from services.quiz.bank.rules import options_of, right_of
-from services.quiz.contest_yaml import CONTEST, Contest, PaperPlan, Round, Settings
+from services.quiz.contest_yaml import CONTEST, Consent, Contest, PaperPlan, Round, Settings, allows_names
 from services.quiz.domain import REST, Question
 from services.quiz.unit_files import CHANGES, TREES, UNITS, UnitFiles
 
@@ -50,6 +51,7 @@ class ContestFiles:
     consent_version: str
     consent_text: str
     digest: str = field(compare=False)
+    publish_names: Literal["masked", "winners"] = "masked"
 
     def published(self, now: datetime) -> ContestPublished:
         """The event that makes the contest visible."""
@@ -65,6 +67,7 @@ class ContestFiles:
             units=self.units,
             trees=self.trees,
             rounds=self.rounds,
+            publishing_consent=self.consent_version if self.publish_names == "winners" else "",
         )
 
 
@@ -102,6 +105,7 @@ def read_contest(directory: Path) -> ContestFiles:
         consent_version=contest.consent.version,
         consent_text=contest.consent.text,
         digest=digest,
+        publish_names=contest.publish_names,
     )
 
 
@@ -178,6 +182,9 @@ def _check_settings(settings: Settings) -> None:
     for path, category in settings.items("categories"):
         if category.target is not None and not 0 < category.target <= 100:
             settings.fault(f"{path}.target", "Chỉ tiêu phải trên 0 và không quá 100 (%).")
+    consent = settings.get("consent")
+    if settings.get("publish_names") == "winners" and isinstance(consent, Consent) and not allows_names(consent.text):
+        settings.fault("publish_names", "Nội dung đồng ý phải nói rõ việc công bố họ tên người đạt giải.")
 
 
 def _check_blueprint(paper: PaperPlan, questions: tuple[Question, ...], settings: Settings) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import cast, get_args
 
 from services.events.contests import Tree, Unit
@@ -119,12 +120,27 @@ class UnitFiles:
             elif day and kind and cells["unit"]:
                 change = Change(day, cast("Kind", kind), cells["unit"], cells.get("to", ""), cells.get("tree", ""))
                 changes.append((day, line, change))
-        for _, line, change in sorted(changes, key=lambda one: one[:2]):
-            self._lines |= {(tree, change.unit): (CHANGES, line) for tree in ["", *self._forest.trees]}
-            try:
-                self._forest.apply(change)
-            except Refused as refused:
-                self._fault(CHANGES, line, refused.column, refused.message, **refused.values)
+        for _, of_day in groupby(sorted(changes, key=lambda one: one[:2]), key=lambda one: one[0]):
+            self._apply([(line, change) for _, line, change in of_day])
+
+    def _apply(self, changes: Sequence[tuple[int, Change]]) -> None:
+        """The changes of one day, which happen at once: what must wait for another is tried again behind it."""
+        left = list(changes)
+        refusals: dict[int, Refused] = {}
+        while left:
+            refusals = {}
+            for line, change in left:
+                try:
+                    self._forest.apply(change)
+                except Refused as refused:
+                    refusals[line] = refused
+                else:
+                    self._lines |= {(tree, change.unit): (CHANGES, line) for tree in ["", *self._forest.trees]}
+            if len(refusals) == len(left):
+                break
+            left = [(line, change) for line, change in left if line in refusals]
+        for line, refusal in refusals.items():
+            self._fault(CHANGES, line, refusal.column, refusal.message, **refusal.values)
 
     def _day(self, file: str, line: int, column: str, text: str) -> str:
         day = read_day(text) if text else ""

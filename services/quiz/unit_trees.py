@@ -147,26 +147,48 @@ class Forest:
     def _merge(self, change: Change) -> list[str]:
         if not change.to or change.to == change.unit:
             raise Refused("to", "Hãy chọn đơn vị nhận, khác đơn vị được nhập.")
-        if self.nodes[change.to].end <= change.day:
+        if self._gone(change.to, change.day):
             ended = shown(self.nodes[change.to].ended)
             raise Refused("to", "Đơn vị {unit} đã kết thúc từ ngày {day}.", unit=change.to, day=ended)
         for tree in self.trees:
             if self.above(tree, change.unit, change.day) is not None and self.above(tree, change.to, change.day) is None:
                 raise Refused("to", "Đơn vị {unit} không đứng trong cây {tree}.", unit=change.to, tree=tree)
-        moved = []
+        moved, taker = [], self._standing(change.to, change.day)
         for tree, child, since in self._children(change.unit, change.day):
             own = self.above(tree, change.unit, since) or ""
-            self._move(child, tree, own if child == change.to else change.to, since)
+            self._move(child, tree, own if child == taker else taker, since)
             moved.append(child)
-        self.nodes[change.unit] = replace(self.nodes[change.unit], ended=change.day, merged_into=change.to)
+        self._end(change)
         return list(dict.fromkeys(moved))
+
+    def _end(self, change: Change) -> None:
+        """From the day on the unit is no more: what was planned for later falls away."""
+        day = change.day
+        self.nodes[change.unit] = replace(self.nodes[change.unit], ended=day, merged_into=change.to)
+        for held in self.places.values():
+            places = [replace(p, until="") if p.end >= day else p for p in held.get(change.unit, ()) if p.since < day]
+            if places:
+                held[change.unit] = places
+            else:
+                held.pop(change.unit, None)
+
+    def _gone(self, code: str, day: str) -> bool:
+        """Whether a unit can take nothing over any more on that day. One that is merged on the same day passes it on."""
+        node = self.nodes[code]
+        return node.end < day or (node.end == day and not node.merged_into)
+
+    def _standing(self, code: str, day: str) -> str:
+        seen = {code}
+        while (node := self.nodes[code]).end <= day and node.merged_into in self.nodes and node.merged_into not in seen:
+            seen.add(code := node.merged_into)
+        return code
 
     def _close(self, change: Change) -> list[str]:
         if below := [child for _, child, _ in self._children(change.unit, change.day)]:
             raise Refused(
                 "unit", "Đơn vị {unit} còn đơn vị trực thuộc ({below}). Hãy chuyển đi trước.", unit=change.unit, below=below[0]
             )
-        self.nodes[change.unit] = replace(self.nodes[change.unit], ended=change.day, merged_into="")
+        self._end(replace(change, to=""))
         return []
 
     def _children(self, code: str, day: str) -> list[tuple[str, str, str]]:
@@ -212,6 +234,9 @@ class Forest:
         for code, node in self.nodes.items():
             if node.merged_into and node.merged_into not in self.nodes:
                 yield Fault(code, "", "code", "Không có đơn vị {unit}.", {"unit": node.merged_into})
+            elif node.merged_into and self._gone(node.merged_into, node.ended):
+                values = {"unit": node.merged_into, "day": shown(self.nodes[node.merged_into].ended)}
+                yield Fault(code, "", "to", "Đơn vị {unit} đã kết thúc từ ngày {day}.", values)
 
     def _faults_of(self, tree: str, code: str, places: Sequence[Place], circled: bool) -> Iterator[Fault]:
         before = ""

@@ -5,15 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+import msgspec
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from services.events import ContestBook
 from services.kit.web import problems
 from services.reporting.board import Board, Hour
 from services.reporting.live import Live, Stream
 from services.reporting.selection import select
+from services.reporting.tables import CutTables
+from services.reporting.turnout import Row
 
 
 class TurnoutRow(BaseModel):
@@ -25,11 +28,16 @@ class TurnoutRow(BaseModel):
     people: int = Field(description="People (người), each once, in the unit of their latest valid attempt")
     attempts: int = Field(description="Valid attempts (lượt), where they were made")
     rate: float | None = Field(description="People per headcount in percent; null where the headcount is not known")
-    rank: int = Field(description="Among its siblings, from 1: by people, then attempts; equals share a rank")
+    rank: int | None = Field(
+        description="Among its siblings, from 1; equals share a rank. By people, then attempts; or by rate, null without one"
+    )
 
 
 class Turnout(BaseModel):
-    as_of: datetime = Field(description="When the figures were read; they are a second old at most while the store answers")
+    as_of: datetime = Field(
+        description="The cut-off that was asked for; else when the figures were read: two seconds ago while the store answers"
+    )
+    average: float | None = Field(description="People per headcount of all these units whose headcount is known, in percent")
     rows: list[TurnoutRow] = Field(description="Best first; equals by name")
 
 
@@ -57,14 +65,20 @@ class Hours(BaseModel):
 CONTEST = Annotated[str, Query(description="Id of the contest", examples=["hai-phong-2023"])]
 ROUND = Annotated[str, Query(description="Id of a round; without it, all rounds together")]
 CATEGORY = Annotated[str, Query(description="Id of a category; without it, everybody")]
+TREE = Annotated[str, Query(description="Id of a tree of units; without it, the contest's first", examples=["territory"])]
+AS_OF = Annotated[
+    AwareDatetime | None,
+    Query(description="A full hour, from the contest's first opening on: the figures as they were cut then, the same ever after"),
+]
+BY = Annotated[Literal["people", "rate"], Query(description="What the ranks go by")]
 PARENT = Annotated[str, Query(description="Code of the unit whose children are wanted; without it, the top of the tree")]
 
 
 class Api:
     """The calls, above what is held in memory."""
 
-    def __init__(self, book: ContestBook, board: Board, live: Live, stream: Stream) -> None:
-        self._book, self._board, self._live, self._stream = book, board, live, stream
+    def __init__(self, book: ContestBook, board: Board, cuts: CutTables, live: Live, stream: Stream) -> None:
+        self._book, self._board, self._cuts, self._live, self._stream = book, board, cuts, live, stream
         self.router = APIRouter(prefix="/api/v1", tags=["reporting"])
         get = self.router.get
         get("/turnout", response_model=Turnout, responses=problems(404, 422, 503), summary="People and attempts by unit")(
@@ -78,27 +92,25 @@ class Api:
     async def turnout(
         self,
         contest: CONTEST,
-        tree: Annotated[Literal["territory"], Query(description="Which tree of units")] = "territory",
+        tree: TREE = "",
         parent: PARENT = "",
         category: CATEGORY = "",
         round: ROUND = "",
-    ) -> Turnout:
-        """The children of a unit with all below them; without a parent, the top of the tree."""
-        asked = select(self._book, contest, parent, category, round)
-        as_of = await self._live.fresh()
-        rows = [
-            TurnoutRow(
-                unit=row.unit.code,
-                name=row.unit.name,
-                headcount=None,
-                people=row.count.people,
-                attempts=row.count.attempts,
-                rate=None,
-                rank=row.rank,
-            )
-            for row in self._board.rows(contest, asked.parent, asked.category, asked.round)
-        ]
-        return Turnout(as_of=as_of, rows=rows)
+        as_of: AS_OF = None,
+        by: BY = "people",
+    ) -> Response:
+        """The children of a unit with all below them; without a parent, the top of the tree. Trees change (units merge and move):
+        figures as of a time are those of the tree as it stood that day. A cut that nobody has asked for yet is made at once; if
+        that takes longer than a few seconds, the answer is 503."""
+        asked = select(self._book, contest, parent, category, round, tree)
+        if as_of is None:
+            at = await self._live.fresh()
+            table = self._board.table(contest, asked.tree, category, round)
+        else:
+            at, table = as_of, await self._cuts.table(contest, as_of, asked.tree, category, round)
+        body = {"as_of": at, "average": shown(table.average(asked.parent)), "rows": list(map(_row, table.rows(asked.parent, by)))}
+        # Thousands of rows: pydantic would take longer than all the rest.
+        return Response(msgspec.json.encode(body), media_type="application/json")
 
     async def hours(self, contest: CONTEST, round: ROUND = "") -> Hours:
         """Attempts and newcomers hour by hour, and what became of all attempts."""
@@ -126,6 +138,24 @@ class EventStream(StreamingResponse):
     """An answer that goes on."""
 
     media_type = "text/event-stream"
+
+
+def shown(rate: float | None) -> float | None:
+    """A percentage as the API gives it."""
+    return None if rate is None else round(rate, 3)
+
+
+def _row(row: Row) -> dict[str, object]:
+    figure = row.figure
+    return {
+        "unit": row.unit.code,
+        "name": row.unit.name,
+        "headcount": figure.headcount,
+        "people": figure.people,
+        "attempts": figure.attempts,
+        "rate": shown(figure.rate),
+        "rank": row.rank,
+    }
 
 
 def _hour_row(hour: Hour) -> HourRow:

@@ -15,8 +15,8 @@ from services.kit.clock import time_of
 from services.kit.runtime import Runtime
 from services.kit.store import store_errors
 from services.reporting.domain import State, Verdict, unpack
+from services.reporting.handlers import TOPICS
 from services.reporting.store import snapshots
-from services.reporting.worker import TOPICS
 
 if TYPE_CHECKING:
     from services.kit.store import Database

@@ -1,4 +1,4 @@
-"""What the board shows, ready in memory: the partitions added up, rolled up the territory tree, ranked.
+"""What the board shows, ready in memory: the partitions added up, rolled up a tree, ranked.
 
 Adding up happens when a view has changed, rolling up at the first question about a category and round after that; every other
 question is a look-up. Nothing here waits.
@@ -8,26 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from services.events import ContestBook, Unit
+from services.events import ContestBook
+from services.events.units import trees_of
+from services.kit.clock import Clock
 from services.reporting.domain import Figures
+from services.reporting.share import Cell
+from services.reporting.tables import Tables
+from services.reporting.turnout import Table, day_of
 
 K = TypeVar("K")
 
 OUTCOMES = ("started", "submitted", "valid", "late", "disqualified")
 """What may have become of an attempt; `started` and `submitted` go before a verdict."""
-
-
-class Count(NamedTuple):
-    """People (người, once each) and valid attempts (lượt)."""
-
-    people: int
-    attempts: int
 
 
 class Hour(NamedTuple):
@@ -36,18 +34,6 @@ class Hour(NamedTuple):
     begin: datetime
     attempts: int
     newcomers: int
-
-
-NOBODY = Count(0, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A unit on the board, everything below it included. Units that are level share a rank."""
-
-    unit: Unit
-    count: Count
-    rank: int
 
 
 @dataclass(slots=True)
@@ -83,14 +69,14 @@ class _Part:
 
 
 class Board:
-    """The read model of one process. `book` gives contests, rounds and units."""
+    """The read model of one process. `book` gives contests and rounds, `tables` puts figures, trees and headcounts together."""
 
-    def __init__(self, book: ContestBook) -> None:
-        self._book = book
+    def __init__(self, book: ContestBook, tables: Tables, clock: Clock) -> None:
+        self._book, self._all, self._clock = book, tables, clock
         self._parts: dict[int, _Part] = {}
         self._sums: dict[str, Sums] = {}
         self._stale: set[str] = set()
-        self._tables: dict[tuple[str, str, str], tuple[int, dict[str, Count]]] = {}
+        self._tables: dict[tuple[str, str, str, str], tuple[tuple[date, int, int], Table]] = {}
         self._decoder = msgspec.msgpack.Decoder(tuple[list[str], dict[int, msgspec.Raw]])
         self._figures = msgspec.msgpack.Decoder(Figures)
 
@@ -126,30 +112,24 @@ class Board:
         rounds = [round] if round else [plan.id for plan in self._book.rounds(contest)]
         return [self._sums.get(id, Sums()) for id in rounds]
 
-    def table(self, contest: str, category: str = "", round: str = "") -> Mapping[str, Count]:
-        """Every unit that has people or attempts, with all below it; the key "" is everybody."""
-        key, revision = (contest, category, round), self._book.contests[contest].revision
-        cached = self._tables.get(key)
-        if cached is None or cached[0] != revision:
-            made: dict[str, int] = {}
-            for sums in self._scopes(contest, round):
-                _add(made, sums.attempts.get(category, {}))
-            attempts = self._rolled_up(contest, made)
-            people = self._rolled_up(contest, self._sums.get(round or contest, Sums()).people.get(category, {}))
-            table = {code: Count(people.get(code, 0), attempts.get(code, 0)) for code in people.keys() | attempts.keys()}
-            cached = self._tables[key] = (revision, table)
-        return cached[1]
+    def table(self, contest: str, tree: str = "", category: str = "", round: str = "") -> Table:
+        """The turnout as of now, in a tree as it stands today; without one, in the contest's first. People and attempts alone are
+        counted of its cells."""
+        plan = self._book.contests[contest]
+        tree, day = tree or trees_of(plan)[0].id, day_of(self._clock.now(), plan.timezone)
+        key, stamp = (contest, tree, category, round), (day, plan.revision, self._all.headcounts.revision)
+        held = self._tables.get(key)
+        if held is None or held[0] != stamp:
+            cells = self._cells(contest, category, round)
+            held = self._tables[key] = stamp, self._all.of(contest, cells, tree, category, day)
+        return held[1]
 
-    def rows(self, contest: str, parent: str | None, category: str = "", round: str = "") -> list[Row]:
-        """The children of a unit, or the top of the tree, best first: by people, then attempts, then name."""
-        table = self.table(contest, category, round)
-        children = [unit for unit in self._book.units(contest).values() if unit.parent == parent]
-        counted = sorted(((unit, table.get(unit.code, NOBODY)) for unit in children), key=_best_first)
-        rows: list[Row] = []
-        for position, (unit, count) in enumerate(counted, 1):
-            level = bool(rows) and rows[-1].count == count
-            rows.append(Row(unit, count, rows[-1].rank if level else position))
-        return rows
+    def _cells(self, contest: str, category: str, round: str) -> dict[str, Cell]:
+        attempts: dict[str, int] = {}
+        for sums in self._scopes(contest, round):
+            _add(attempts, sums.attempts.get(category, {}))
+        people = self._sums.get(round or contest, Sums()).people.get(category, {})
+        return {unit: Cell(people.get(unit, 0), attempts.get(unit, 0)) for unit in people.keys() | attempts.keys()}
 
     def hours(self, contest: str, round: str = "") -> list[Hour]:
         """The hours that had valid attempts, in order, in the contest's timezone."""
@@ -169,20 +149,6 @@ class Board:
         for sums in self._scopes(contest, round):
             _add(outcomes, sums.outcomes)
         return outcomes
-
-    def _rolled_up(self, contest: str, counts: Mapping[str, int]) -> dict[str, int]:
-        total = {**counts, "": sum(counts.values())}
-        # Parents stand before children: backwards, each has got all of its own when it is passed on.
-        for unit in reversed(self._book.units(contest).values()):
-            count = total.get(unit.code)
-            if count and unit.parent is not None:
-                total[unit.parent] = total.get(unit.parent, 0) + count
-        return total
-
-
-def _best_first(row: tuple[Unit, Count]) -> tuple[int, int, str]:
-    unit, count = row
-    return -count.people, -count.attempts, unit.name
 
 
 def _add(total: dict[K, int], counts: Mapping[K, int]) -> None:

@@ -5,8 +5,11 @@ where they were made. Both are kept per round; people also per contest, because 
 The attempts of a contest are the sum of those of its rounds.
 
 Every fact is stored under its attempt first. The figures move by the difference that this made to its person, so that a repeat
-moves nothing and nothing is ever counted up blindly. A person's attempts are packed into 23 bytes each: 2.1 million of them in
+moves nothing and nothing is ever counted up blindly. A person's attempts are packed into 27 bytes each: 2.1 million of them in
 Python objects would fill a gigabyte.
+
+What the live figures leave out (people with a perfect paper, right answers, the latest attempt of a unit) is counted from the
+packed attempts when figures are cut (`services.reporting.share`).
 """
 
 from __future__ import annotations
@@ -26,14 +29,20 @@ ALL = 0
 HOUR = 3_600_000_000
 """Microseconds."""
 
-_VERDICTS: tuple[Verdict | None, ...] = (None, "valid", "late", "disqualified")
-_STARTED, _SUBMITTED = 4, 8
-_PACKED = struct.Struct("<HHBIIHq")
+VERDICTS: tuple[Verdict | None, ...] = (None, "valid", "late", "disqualified")
+"""By their numbers, the two low bits of an attempt's marks."""
+
+STARTED, SUBMITTED = 4, 8
+"""The other marks."""
+
+PACKED = struct.Struct("<HHBIIHqHH")
+"""How the fields of an `Attempt` lie in a person's bytes."""
 
 
 class Attempt(NamedTuple):
     """What is known of an attempt. `marks` holds the number of its verdict and whether it was started and submitted; `at` is
-    when its submission was received, in microseconds. Unit, round and set of categories are numbers in the state's tables."""
+    when its submission was received, in microseconds: the one that was judged, before that the first. Unit, round and set of
+    categories are numbers in the state's tables. `correct` counts right answers of `total`."""
 
     round: int
     n: int
@@ -42,14 +51,20 @@ class Attempt(NamedTuple):
     unit: int
     categories: int
     at: int
+    correct: int
+    total: int
 
     @property
     def verdict(self) -> Verdict | None:
-        return _VERDICTS[self.marks & 3]
+        return VERDICTS[self.marks & 3]
 
     @property
     def submitted(self) -> bool:
-        return bool(self.marks & _SUBMITTED)
+        return bool(self.marks & SUBMITTED)
+
+    @property
+    def perfect(self) -> bool:
+        return self.correct == self.total > 0
 
 
 class Figures(msgspec.Struct, array_like=True):
@@ -104,18 +119,32 @@ class Id(NamedTuple):
     n: int
 
 
+class Judgement(NamedTuple):
+    """A verdict on an attempt, and what it rests on. `at` is when the submission was received, in microseconds since the epoch;
+    of several judgements the highest `revision` stands."""
+
+    unit: str
+    categories: tuple[str, ...]
+    at: int
+    verdict: Verdict
+    revision: int
+    correct: int = 0
+    total: int = 0
+
+
 def started(state: State, id: Id) -> None:
     """A paper was handed out."""
-    _mark(state, id, _STARTED, "started")
+    _mark(state, id, STARTED, "started")
 
 
-def submitted(state: State, id: Id) -> None:
-    """A submission was received."""
-    _mark(state, id, _SUBMITTED, "submitted")
+def submitted(state: State, id: Id, at: int) -> None:
+    """A submission was received, at so many microseconds since the epoch."""
+    _mark(state, id, SUBMITTED, "submitted", at)
 
 
-def scored(state: State, id: Id, unit: str, categories: tuple[str, ...], at: int, verdict: Verdict, revision: int) -> None:
-    """A verdict was reached; the highest revision stands. `at` is in microseconds since the epoch."""
+def scored(state: State, id: Id, judgement: Judgement) -> None:
+    """A verdict was reached."""
+    unit, categories, at, verdict, revision, correct, total = judgement
     round = state.number(id.round)
     before = unpack(state.people.get(id.participant, b""))
     old = _find(before, round, id.n)
@@ -124,11 +153,13 @@ def scored(state: State, id: Id, unit: str, categories: tuple[str, ...], at: int
     new = Attempt(
         round,
         id.n,
-        old.marks & ~3 | _VERDICTS.index(verdict),
+        old.marks & ~3 | VERDICTS.index(verdict),
         revision,
         state.number(unit),
         state.set_number(categories),
         at,
+        correct,
+        total,
     )
     after = _put(state, id.participant, before, new)
     for outcome, by in ((old.verdict, -1), (verdict, 1)):
@@ -142,7 +173,7 @@ def scored(state: State, id: Id, unit: str, categories: tuple[str, ...], at: int
 
 def unpack(packed: bytes) -> list[Attempt]:
     """A person's attempts."""
-    return [Attempt._make(fields) for fields in _PACKED.iter_unpack(packed)]
+    return [Attempt._make(fields) for fields in PACKED.iter_unpack(packed)]
 
 
 def view(state: State) -> bytes:
@@ -150,12 +181,17 @@ def view(state: State) -> bytes:
     return msgspec.msgpack.encode((list(state.names), state.figures))
 
 
-def _mark(state: State, id: Id, mark: int, outcome: str) -> None:
+def _mark(state: State, id: Id, mark: int, outcome: str, at: int = 0) -> None:
     round = state.number(id.round)
     attempts = unpack(state.people.get(id.participant, b""))
     old = _find(attempts, round, id.n)
+    new = old._replace(marks=old.marks | mark)
+    if at and old.verdict is None:
+        # Two hosts may each have taken one in.
+        new = new._replace(at=min(at, old.at or at))
+    if new != old:
+        _put(state, id.participant, attempts, new)
     if not old.marks & mark:
-        _put(state, id.participant, attempts, old._replace(marks=old.marks | mark))
         _add(state.counts(round).outcomes, outcome, 1)
 
 
@@ -163,12 +199,12 @@ def _find(attempts: list[Attempt], round: int, n: int) -> Attempt:
     for attempt in attempts:
         if attempt.round == round and attempt.n == n:
             return attempt
-    return Attempt(round, n, 0, 0, 0, 0, 0)
+    return Attempt(round, n, 0, 0, 0, 0, 0, 0, 0)
 
 
 def _put(state: State, participant: str, attempts: list[Attempt], new: Attempt) -> list[Attempt]:
     changed = [a for a in attempts if a.round != new.round or a.n != new.n] + [new]
-    state.people[participant] = b"".join(_PACKED.pack(*attempt) for attempt in changed)
+    state.people[participant] = b"".join(PACKED.pack(*attempt) for attempt in changed)
     return changed
 
 

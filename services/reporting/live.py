@@ -16,11 +16,13 @@ from services.kit.bus import Transient
 from services.kit.clock import Clock
 from services.kit.metrics import STREAMS
 from services.kit.problems import Problem
-from services.reporting.board import NOBODY, Board, Count
+from services.reporting.board import Board
+from services.reporting.share import NOTHING, Cell
 from services.reporting.store import Views
 
 PERIOD = 1.0
-"""Seconds between two reads of the views, and between two looks at what has changed."""
+"""Seconds between two reads of the views, and between two looks at what has changed. Figures twice as old are still shown while
+newer ones are read, so that nobody waits for the store where many ask."""
 
 HEARTBEAT = 15.0
 MOST_STREAMS = 5_000
@@ -37,19 +39,22 @@ class Live:
     def __init__(self, views: Views, board: Board, clock: Clock) -> None:
         self._views, self._board, self._clock = views, board, clock
         self._reading: asyncio.Task[None] | None = None
-        self._due = 0.0
+        self._due, self._interval = 0.0, PERIOD
         self.as_of: datetime | None = None
 
-    async def fresh(self) -> datetime:
-        """Returns the time of which the board tells, at most a second ago; earlier while the store is away.
+    async def fresh(self, *, newest: bool = False) -> datetime:
+        """Returns the time of which the board tells, two seconds ago at most; earlier while the store is away, or with `newest`
+        waits for what is there now, if a second has gone by.
 
         Raises StoreDown when the views were never read.
         """
-        if self.as_of is None or self._clock.monotonic() >= self._due:
+        late = self._clock.monotonic() - self._due
+        if self.as_of is None or late >= 0:
             if self._reading is None or self._reading.done():
                 self._reading = asyncio.create_task(self._read())
-            # One who leaves must not take the read from the others.
-            await asyncio.shield(self._reading)
+            if self.as_of is None or newest or late >= self._interval:
+                # One who leaves must not take the read from the others.
+                await asyncio.shield(self._reading)
         assert self.as_of is not None
         return self.as_of
 
@@ -67,7 +72,8 @@ class Live:
                 raise
             log.warning("board.stale", error=str(error))
         # A large board takes at most a quarter of the process.
-        self._due = began + max(PERIOD, 4 * (self._clock.monotonic() - began))
+        self._interval = max(PERIOD, 4 * (self._clock.monotonic() - began))
+        self._due = began + self._interval
 
 
 class Listener:
@@ -109,7 +115,7 @@ class Stream:
     def __init__(self, live: Live, board: Board, book: ContestBook, clock: Clock) -> None:
         self._live, self._board, self._book, self._clock = live, board, book, clock
         self._listeners: set[Listener] = set()
-        self._told: dict[str, Mapping[str, Count]] = {}
+        self._told: dict[str, Mapping[str, Cell]] = {}
         self._states: dict[str, str] = {}
         self._closed = False
 
@@ -136,7 +142,7 @@ class Stream:
         while not stop():
             if self._listeners:
                 try:
-                    as_of = await self._live.fresh()
+                    as_of = await self._live.fresh(newest=True)
                     self._produce(as_of)
                 except Transient as error:
                     log.warning("stream.store_down", error=str(error))
@@ -151,18 +157,18 @@ class Stream:
     def _produce(self, as_of: datetime) -> None:
         contests = {listener.contest for listener in self._listeners} & self._book.contests.keys()
         for contest in contests:
-            table, told = self._board.table(contest), self._told.get(contest, {})
+            table, told = self._board.table(contest).cells, self._told.get(contest, {})
             self._told[contest] = table
             if table is not told:
                 units = table.keys() | told.keys()
-                changed = {code: table.get(code, NOBODY) for code in units if table.get(code) != told.get(code)}
+                changed = {code: table.get(code, NOTHING) for code in units if table.get(code) != told.get(code)}
                 if changed:
                     self._tell(contest, turnout(as_of, table, changed, whole=False))
             for state in self._changed_rounds(contest):
                 self._tell(contest, message("round", state))
             self._catch_up(contest, as_of, table)
 
-    def _catch_up(self, contest: str, as_of: datetime, table: Mapping[str, Count]) -> None:
+    def _catch_up(self, contest: str, as_of: datetime, table: Mapping[str, Cell]) -> None:
         """Tells new and slow listeners everything."""
         behind = [listener for listener in self._listeners if listener.behind and listener.contest == contest]
         if behind:
@@ -190,17 +196,17 @@ class Stream:
                 listener.put(text)
 
 
-def turnout(as_of: datetime, table: Mapping[str, Count], rows: Mapping[str, Count], whole: bool) -> bytes:
+def turnout(as_of: datetime, table: Mapping[str, Cell], rows: Mapping[str, Cell], whole: bool) -> bytes:
     """The event `turnout`: what everybody together comes to, and these rows, roll-ups included. `whole` says that units which
     are not in it have nobody."""
-    total = table.get("", NOBODY)
+    total = table.get("", NOTHING)
     return message(
         "turnout",
         {
             "as_of": as_of,
             "whole": whole,
-            "totals": total._asdict(),
-            "rows": [{"unit": code, **count._asdict()} for code, count in rows.items() if code],
+            "totals": {"people": total.people, "attempts": total.attempts},
+            "rows": [{"unit": code, "people": cell.people, "attempts": cell.attempts} for code, cell in rows.items() if code],
         },
     )
 

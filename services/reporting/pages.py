@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated, NamedTuple
 from urllib.parse import urlencode
@@ -11,12 +12,14 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from services.events import ContestBook, RoundPlan, Unit, state_at
+from services.events import ContestBook, RoundPlan, state_at
+from services.events.units import trees_of
 from services.kit.clock import Clock
 from services.kit.web import render
-from services.reporting.board import NOBODY, Board, Hour
+from services.reporting.board import Board, Hour
 from services.reporting.live import Live
 from services.reporting.selection import Selection, select
+from services.reporting.turnout import By
 
 STATES = {
     "upcoming": "Sắp diễn ra",
@@ -63,30 +66,38 @@ class Pages:
         parent: Annotated[str, Query()] = "",
         category: Annotated[str, Query()] = "",
         round: Annotated[str, Query()] = "",
+        tree: Annotated[str, Query()] = "",
+        by: By = "people",
     ) -> Response:
         """One contest: the totals of the unit that was chosen, its children ranked, the last hours."""
-        units = self._book.units(contest)
-        tops = [unit.code for unit in units.values() if unit.parent is None]
-        # A single top (the city) would be a table of one row.
-        asked = select(self._book, contest, parent or (tops[0] if len(tops) == 1 else ""), category, round)
+        asked = select(self._book, contest, parent, category, round, tree)
         as_of = await self._live.fresh()
-        table = self._board.table(contest, asked.category, asked.round)
+        table = self._board.table(contest, asked.tree, category, round)
+        tops = table.shape.children.get(None, [])
+        if asked.parent not in table.shape.parents:
+            # A single top (the city) would be a table of one row.
+            asked = replace(asked, parent=tops[0] if len(tops) == 1 else None)
+        rows = table.rows(asked.parent, by)
         return render(
             request,
             "board.html",
             contest=asked.contest,
             asked=asked,
+            by=by,
             as_of=as_of,
             offset=_offset_minutes(as_of, asked.contest.timezone),
             rounds=[(plan, state_at(plan, as_of)) for plan in self._book.rounds(contest)],
             current=self._current(contest),
             states=STATES,
-            path=_path(units, asked.parent),
-            total=table.get(asked.parent or "", NOBODY),
-            rows=self._board.rows(contest, asked.parent, asked.category, asked.round),
-            inner={unit.parent for unit in units.values()},
+            trees=trees_of(asked.contest),
+            path=table.shape.path(asked.parent),
+            total=table.figure(asked.parent),
+            average=table.average(asked.parent),
+            rows=rows,
+            most=max([row.figure.people for row in rows], default=1) or 1,
+            inner=table.shape.children,
             bars=bars(self._board.hours(contest, asked.round)),
-            link=lambda **changed: _link(asked, **changed),
+            link=lambda **changed: _link(asked, by, **changed),
         )
 
     def _current(self, contest: str) -> tuple[RoundPlan, str] | None:
@@ -121,17 +132,15 @@ def _offset_minutes(at: datetime, timezone: str) -> int:
     return 0 if offset is None else offset // timedelta(minutes=1)
 
 
-def _path(units: dict[str, Unit], code: str | None) -> list[Unit]:
-    """A unit and those above it, the top first."""
-    path: list[Unit] = []
-    while code is not None and code in units:
-        path.insert(0, units[code])
-        code = units[code].parent
-    return path
-
-
-def _link(asked: Selection, **changed: str | None) -> str:
-    """The same board with another unit, category or round."""
-    chosen = {"parent": asked.parent, "category": asked.category, "round": asked.round} | changed
+def _link(asked: Selection, by: By, **changed: str | None) -> str:
+    """The same board with another unit, category, round or order."""
+    default = trees_of(asked.contest)[0].id
+    chosen = {
+        "tree": "" if asked.tree == default else asked.tree,
+        "parent": asked.parent,
+        "category": asked.category,
+        "round": asked.round,
+        "by": "" if by == "people" else by,
+    } | changed
     query = urlencode({name: value for name, value in chosen.items() if value})
     return f"/board/{asked.contest.contest}" + (f"?{query}" if query else "")

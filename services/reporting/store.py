@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
 
 def snapshots(database: Database) -> Collection:
-    """The whole state of each partition."""
-    return database["snapshots"]
+    """The whole state of each partition. The name tells its form: what another version has written is left where it lies, and
+    the state begins anew from the log."""
+    return database["snapshots_2"]
 
 
 def views(database: Database) -> Collection:

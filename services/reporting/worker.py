@@ -14,14 +14,13 @@ from services.kit.cloudevents import type_of
 from services.kit.derived import Derived
 from services.kit.metrics import BOARD_SECONDS
 from services.kit.runtime import Runtime
-from services.reporting import domain
+from services.reporting import domain, reminders
 from services.reporting.domain import State
-from services.reporting.handlers import Counted, apply
+from services.reporting.handlers import TOPICS, Counted, apply
 from services.reporting.store import snapshots, views
 
 GROUP = "reporting"
-TOPICS = ("attempts", "scores")
-SUBSCRIPTIONS = (Subscription(GROUP, TOPICS), Subscription("", ("contests",)))
+SUBSCRIPTIONS = (Subscription(GROUP, TOPICS), reminders.SUBSCRIPTION, Subscription("", ("contests", "headcounts", "results")))
 
 
 class ReportingWorker:

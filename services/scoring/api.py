@@ -14,6 +14,7 @@ from services.kit.problems import Problem
 from services.kit.tokens import Bearers
 from services.kit.web import OWNER, problems
 from services.scoring.domain import Judged, Row
+from services.scoring.publication import person_of, row_code
 from services.scoring.settlement import Settlements
 from services.scoring.store import Head, Standings, Verdicts
 
@@ -35,6 +36,10 @@ class ResultView(BaseModel):
     )
     rank: int | None = Field(
         None, description="In the whole round: once it is final, and if this is the person's attempt that counts"
+    )
+    row_person: str | None = Field(None, description="Once published: under which name the caller stands in the published file")
+    row_code: str | None = Field(
+        None, description="Once published: the look-up code (mã tra cứu) that proves the attempt's row to be the caller's"
     )
 
 
@@ -110,6 +115,7 @@ class Api:
             total=judged.total,
             elapsed_ms=judged.elapsed_ms,
             rank=await self._rank(plan, judged),
+            **await self._row(plan, attempt_id),
         )
 
     async def standings(
@@ -173,6 +179,14 @@ class Api:
         head = await self._head(plan)
         standing = await self._standings.rank(plan.id, head, judged.participant) if head else None
         return standing[1] if standing is not None and standing[0] == judged.n else None
+
+    async def _row(self, plan: RoundPlan, attempt: str) -> dict[str, str]:
+        """Where an attempt stands in the published file: for its participant alone."""
+        committed = await self._settlements.committed(plan.id) if await self._is_final(plan) else None
+        if committed is None:
+            return {}
+        participant = attempt.partition(":")[0]
+        return {"row_person": person_of(committed.salt, participant), "row_code": row_code(committed.salt, attempt)}
 
 
 def _shown(row: Row) -> StandingView:

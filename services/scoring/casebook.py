@@ -47,12 +47,21 @@ class Filed:
 
 @dataclass(frozen=True, kw_only=True)
 class Review:
-    """What a pass over a round's answers found. `basis` says on what marks of its partitions it rests."""
+    """What a pass over a round's answers found. `basis` says on what marks of its partitions it rests. `submitted` counts the
+    attempts in the log, `judged` those with a verdict; `missing` names some of those without."""
 
     basis: bytes
     sums: Sums
     seen: int
     at: datetime
+    submitted: int
+    judged: int
+    missing: tuple[str, ...] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every attempt that was submitted is judged, and none besides."""
+        return self.submitted == self.judged and not self.missing
 
 
 class Casebook:
@@ -68,7 +77,9 @@ class Casebook:
             found = await self._reviews.find_one({"_id": round})
         if found is None:
             return None
-        return Review(basis=bytes(found["basis"]), sums=_sums.decode(found["sums"]), seen=found["seen"], at=found["at"])
+        counted = {name: found[name] for name in ("seen", "at", "submitted", "judged")}
+        sums = _sums.decode(found["sums"])
+        return Review(basis=bytes(found["basis"]), sums=sums, missing=tuple(found["missing"]), **counted)
 
     async def file(self, round: str, cases: Sequence[Case], review: Review) -> None:
         """Keeps a review, and opens the cases that are new. Raises StoreDown."""
@@ -85,9 +96,17 @@ class Casebook:
         ]
         for start in range(0, len(documents), 500):
             await insert_facts(self._cases, documents[start : start + 500])
-        body = {"basis": Binary(review.basis), "sums": Binary(msgspec.msgpack.encode(review.sums))}
+        body = {
+            "basis": Binary(review.basis),
+            "sums": Binary(msgspec.msgpack.encode(review.sums)),
+            "seen": review.seen,
+            "at": review.at,
+            "submitted": review.submitted,
+            "judged": review.judged,
+            "missing": list(review.missing),
+        }
         with store_errors():
-            await self._reviews.update_one({"_id": round}, {"$set": body | {"seen": review.seen, "at": review.at}}, upsert=True)
+            await self._reviews.update_one({"_id": round}, {"$set": body}, upsert=True)
 
     async def counts(self, round: str) -> dict[CaseState, int]:
         """How many cases there are in each state. Raises StoreDown."""

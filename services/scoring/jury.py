@@ -29,11 +29,11 @@ class Jury:
 
     async def clear(self, case: str, reason: str, by: str) -> Filed:
         """Says that there is nothing wrong. Raises Problem 404, 409 or 422."""
-        return await self._decide(case, "cleared", _reason(reason), by)
+        return await self._decide(case, "cleared", reason_of(reason), by)
 
     async def disqualify(self, case: str, reason: str, by: str) -> Filed:
         """Disqualifies all attempts of a case. Raises Problem 404, 409 or 422."""
-        reason = _reason(reason)
+        reason = reason_of(reason)
         found = await self._open_case(case)
         await self._rule(found.attempts, True, reason, by)
         return await self._decide(case, "disqualified", reason, by)
@@ -44,14 +44,18 @@ class Jury:
         found: Kind | None = next((each for each in KINDS if each == kind), None)
         if found is None:
             raise Problem(422, "kind", "Không có loại bất thường này.", field="kind")
-        return await self._casebook.clear_all(round, found, _reason(reason), by, self._runtime.clock.now())
+        return await self._casebook.clear_all(round, found, reason_of(reason), by, self._runtime.clock.now())
 
     async def rule(self, attempt: str, disqualified: bool, reason: str, by: str) -> None:
         """Disqualifies one attempt, or takes that back. Raises Problem 404, 409 or 422."""
         if attempt not in await self._verdicts.standing([attempt]):
             raise Problem(404, "attempt", "Không có lượt thi này.", field="attempt")
         await self._check_round(attempt.partition(":")[2].rpartition(":")[0])
-        await self._rule([attempt], disqualified, _reason(reason), by)
+        await self._rule([attempt], disqualified, reason_of(reason), by)
+
+    async def is_final(self, round: str) -> bool:
+        """Whether nothing can be decided any more: the result is published. Raises StoreDown."""
+        return (await self._settlements.get(round)).phase == "published"
 
     async def _open_case(self, case: str) -> Filed:
         found = await self._casebook.case(case)
@@ -102,11 +106,12 @@ class Jury:
     async def _check_round(self, round: str) -> None:
         if self._book.round(round) is None:
             raise Problem(404, "round", "Không có vòng thi này.", field="round")
-        if (await self._settlements.get(round)).phase == "published":
+        if await self.is_final(round):
             raise Problem(409, "round-final", "Kết quả vòng thi đã công bố, không thay đổi được nữa.", field="round")
 
 
-def _reason(text: str) -> str:
+def reason_of(text: str) -> str:
+    """A reason as it is kept. Raises Problem 422 for one that says nothing."""
     reason = " ".join(text.split())
     if not LEAST_REASON <= len(reason) <= MOST_REASON:
         raise Problem(

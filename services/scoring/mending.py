@@ -74,6 +74,17 @@ class Trials:
         trials = [msgspec.json.decode(document["body"], type=Trial) for document in found]
         return max(trials, key=lambda trial: trial.version, default=None)
 
+    async def pending(self, round: str) -> bool:
+        """Whether a proposed key waits for a person. Raises StoreDown."""
+        with store_errors():
+            found = await self._trials.find_one({"_id": f"pending/{round}"})
+        return found is not None and found["version"] > 0
+
+    async def note_pending(self, round: str, version: int) -> None:
+        """Which proposal waits; 0 for none. Raises StoreDown."""
+        with store_errors():
+            await self._trials.update_one({"_id": f"pending/{round}"}, {"$set": {"version": version}}, upsert=True)
+
     async def put(self, trial: Trial) -> None:
         """Keeps a trial. Raises StoreDown."""
         body = {"round": trial.round, "body": Binary(msgspec.json.encode(trial))}
@@ -87,10 +98,15 @@ class Trier:
     def __init__(self, runtime: Runtime, library: Library) -> None:
         self._runtime, self._library, self._trials = runtime, library, Trials(runtime.store)
         self._made: set[tuple[str, int]] = set()
+        self._pending: dict[str, int] = {}
 
     async def turn(self, plan: RoundPlan, marks: Mapping[int, Mark]) -> None:
         """Tries what is proposed for a round. Raises StoreDown or BusDown."""
         keyed = self._library.proposal(plan.id)
+        version = keyed.version if keyed else 0
+        if self._pending.get(plan.id) != version:
+            await self._trials.note_pending(plan.id, version)
+            self._pending[plan.id] = version
         if keyed is None or (plan.id, keyed.version) in self._made:
             return
         if await self._trials.get(plan.id, keyed.version) is None:

@@ -108,7 +108,7 @@ class Pages:
         plans = [plan for contest in self._book.contests for plan in self._book.rounds(contest) if now >= plan.opens]
         plans.sort(key=lambda plan: plan.opens, reverse=True)
         found = [await self._progress(plan.id) for plan in plans]
-        return render(request, "rounds.html", rounds=found, steps=STEPS, states=STATES)
+        return render(request, "rounds.html", rounds=found, steps=STEPS, states=STATES, contests=self._book.contests)
 
     async def round(self, request: Request, session: Organiser, round: str) -> Response:
         """One round: its steps, and the top once it is ranked."""
@@ -118,7 +118,8 @@ class Pages:
         ruled = await self._casebook.ruled(round)
         return render(
             request, "round.html", progress=progress, steps=STEPS, states=STATES, order=tuple(STEPS), units=units,
-            top=top[0][:TOP] if top else [], ruled=[each for each in ruled if each.disqualified],
+            top=top[0][:TOP] if top else [], final=await self._jury.is_final(round),
+            ruled=[each for each in ruled if each.disqualified],
         )  # fmt: skip
 
     async def cases(

@@ -34,10 +34,16 @@ class PublicPages:
         self.router.add_api_route("/chung-nhan/{code}", self.certificate)
 
     async def results(self, request: Request, round: str) -> Response:
-        """The results of a round, or what is known before: the commitment of its draw."""
-        plan, contest = self._round(round)
+        """The results of a round, or of a contest over all its rounds; or what is known before: the commitment of its draw."""
         settlement, committed = await self._settlements.get(round), await self._settlements.committed(round)
         outcome = settlement.outcome if settlement.phase == "published" else None
+        if self._book.round(round) is None and round in self._book.contests:
+            return render(
+                request, "overall_results.html", contest=self._book.contests[round], outcome=outcome,
+                rounds=self._book.rounds(round), units=self._book.units(round),
+                commitment=committed.commitment if committed else "", committed_at=committed.committed_at if committed else None,
+            )  # fmt: skip
+        plan, contest = self._round(round)
         top = await self._standings.page(round, outcome.checksum, "", 0) if outcome else None
         return render(
             request, "results.html", plan=plan, contest=contest, outcome=outcome, top=top[0][:TOP] if top else [],

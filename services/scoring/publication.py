@@ -62,7 +62,8 @@ class Final(msgspec.Struct, frozen=True, kw_only=True):
     `reasons` (attempt → a short code, no personal data) say why an attempt is disqualified. `deadlines` (attempt → µs) are those
     of attempts with extra time. `excluded` (participant → code) win no prize. `names` (participant → name) holds the winners who
     agreed to their full name; others are shown as in the standings. `salt` is 32 secret bytes of the round, `drawing` what
-    draws rest on, committed at `committed_at`.
+    draws rest on, committed at `committed_at`. `override`: a person has settled it although a journal was not heard to be
+    drained, or the audit did not agree.
     """
 
     plan: RoundPlan
@@ -85,6 +86,7 @@ class Final(msgspec.Struct, frozen=True, kw_only=True):
     units: tuple[UnitFigure, ...] = ()
     drawing: Drawing | None = None
     committed_at: datetime | None = None
+    override: bool = False
 
 
 class Outcome(NamedTuple):
@@ -140,6 +142,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     awards: list[Award]
     draws: Draws | None
     columns: tuple[str, ...]
+    override: bool = False
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,9 +168,9 @@ class Notary:
         """32 bytes, for all to know."""
         return self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
-    def sign(self, digest: bytes) -> bytes:
+    def sign(self, digest: bytes, context: bytes = CONTEXT) -> bytes:
         """The signature of a file's digest, 64 bytes."""
-        return self._key.sign(CONTEXT + digest)
+        return self._key.sign(context + digest)
 
 
 def person_of(salt: bytes, participant: str) -> str:
@@ -213,10 +216,16 @@ def write(out: BinaryIO, final: Final, outcome: Outcome, notary: Notary) -> str:
     """Writes the file and returns its digest, hex. The same facts give the same bytes. `out` may raise OSError."""
     rows = list(_rows(final))
     header = _header(final, outcome, [row[COLUMNS.index("receipt")] for row in rows])
+    return seal(out, (header, *rows), notary, CONTEXT)
+
+
+def seal(out: BinaryIO, values: Iterable[object], notary: Notary, context: bytes) -> str:
+    """Writes values as JSON, a line each, and the last line that signs them. Returns the digest, hex."""
     digests: list[str] = []
     block = sha256()
     lines = 0
-    for line in _lines(header, rows):
+    for value in values:
+        line = _json.encode(value) + b"\n"
         out.write(line)
         block.update(line)
         lines += 1
@@ -226,7 +235,7 @@ def write(out: BinaryIO, final: Final, outcome: Outcome, notary: Notary) -> str:
     if lines % BLOCK:
         digests.append(block.hexdigest())
     digest = sha256("".join(digests).encode()).digest()
-    signature = notary.sign(digest)
+    signature = notary.sign(digest, context)
     end = End(
         lines=lines,
         block=BLOCK,
@@ -237,12 +246,6 @@ def write(out: BinaryIO, final: Final, outcome: Outcome, notary: Notary) -> str:
     )
     out.write(_json.encode(end) + b"\n")
     return digest.hex()
-
-
-def _lines(header: Header, rows: Iterable[tuple[Any, ...]]) -> Iterator[bytes]:
-    yield _json.encode(header) + b"\n"
-    for row in rows:
-        yield _json.encode(row) + b"\n"
 
 
 def _rows(final: Final) -> Iterator[tuple[Any, ...]]:
@@ -299,17 +302,21 @@ def _header(final: Final, outcome: Outcome, receipts: Sequence[str]) -> Header:
         awards=outcome.awards,
         draws=draws(final, outcome.minutes),
         columns=COLUMNS,
+        override=final.override,
     )
 
 
 def draws(final: Final, minutes: list[Minutes]) -> Draws | None:
     """The draws with what they rest on, as the file and the page of the minutes show them. The seed is in it."""
-    if final.drawing is None:
-        return None
+    return None if final.drawing is None else draws_of(final.drawing, final.committed_at, minutes)
+
+
+def draws_of(drawing: Drawing, committed_at: datetime | None, minutes: list[Minutes]) -> Draws:
+    """What draws rest on, with their minutes."""
     return Draws(
-        commitment=final.drawing.commitment,
-        committed_at=final.committed_at,
-        seed=final.drawing.seed.hex(),
-        beacon=final.drawing.beacon,
+        commitment=drawing.commitment,
+        committed_at=committed_at,
+        seed=drawing.seed.hex(),
+        beacon=drawing.beacon,
         minutes=minutes,
     )

@@ -20,6 +20,7 @@ from services.kit.runtime import Runtime
 from services.scoring import domain, handlers
 from services.scoring.domain import Entry, Mark, Row, Tally
 from services.scoring.handlers import Library
+from services.scoring.headcounts import Headcounts
 from services.scoring.mending import Trier
 from services.scoring.reviewing import Reviewer
 from services.scoring.settling import Settler
@@ -40,12 +41,12 @@ log = structlog.get_logger(__name__)
 class Ranker:
     """`owned` holds the partitions that this worker owns."""
 
-    def __init__(self, runtime: Runtime, library: Library, owned: Mapping[int, object]) -> None:
+    def __init__(self, runtime: Runtime, library: Library, owned: Mapping[int, object], headcounts: Headcounts) -> None:
         self._runtime, self._library, self._book, self._owned = runtime, library, library.book, owned
         self._standings, self._reviewer = Standings(runtime.store), Reviewer(runtime, library)
         self._targets: dict[tuple[str, int], dict[tuple[str, int], int]] = {}
         self._ranked: dict[str, tuple[bytes, int]] = {}
-        self._settler, self._trier = Settler(runtime, library), Trier(runtime, library)
+        self._settler, self._trier = Settler(runtime, library, headcounts), Trier(runtime, library)
         self._provisional: dict[str, bytes] = {}
         self._due: dict[str, float] = {}
 

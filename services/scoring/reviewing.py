@@ -25,6 +25,9 @@ from services.scoring.handlers import Library
 from services.scoring.statistics import Answer, Sums, answers_of
 from services.scoring.store import read_states
 
+MOST_MISSING = 10
+"""Attempts without a verdict that a review names."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -71,9 +74,18 @@ class Reviewer:
             sighting.take(batch)
             await asyncio.sleep(0)
         cases = sighting.watch.cases()
-        review = Review(basis=basis, sums=sighting.sums, seen=len(sighting.seen), at=self._runtime.clock.now())
+        judged = {judged.attempt for state in states.values() for judged, _ in state.judged(plan.id)}
+        review = Review(
+            basis=basis,
+            sums=sighting.sums,
+            seen=len(sighting.seen),
+            at=self._runtime.clock.now(),
+            submitted=len(sighting.submitted),
+            judged=len(judged),
+            missing=tuple(sorted(sighting.submitted - judged)[:MOST_MISSING]),
+        )
         await self.casebook.file(plan.id, cases, review)
-        log.info("round.reviewed", round=plan.id, attempts=review.seen, cases=len(cases))
+        log.info("round.reviewed", round=plan.id, attempts=review.seen, cases=len(cases), agrees=review.agrees)
         return True
 
 
@@ -82,13 +94,16 @@ class _Sighting:
 
     def __init__(self, plan: RoundPlan, keyed: RoundKeyed, states: Mapping[int, State], limits: Limits) -> None:
         self._plan, self._keyed, self._states = plan, keyed, states
-        self.watch, self.seen = Watch(limits), set[str]()
+        self.watch, self.seen, self.submitted = Watch(limits), set[str](), set[str]()
         self.sums: Sums = {}
 
     def take(self, batch: Sequence[Record]) -> None:
         for record in batch:
             event = handlers.submission(type_of(record.headers), record.value)
-            if event is None or event.round != self._plan.id or event.attempt in self.seen:
+            if event is None or event.round != self._plan.id:
+                continue
+            self.submitted.add(event.attempt)
+            if event.attempt in self.seen:
                 continue
             state = self._states.get(record.partition)
             held = state.find(event.participant, event.round, event.n) if state else None

@@ -13,17 +13,17 @@ from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData
 
 from services.events import ContestBook, ContestPublished, RoundPlan
-from services.kit.clock import Clock, us_of
+from services.kit.clock import Clock
 from services.kit.problems import Problem
 from services.kit.settings import Settings
 from services.kit.web import render
-from services.kit.web.console import Organiser, OrganiserForm, audited
-from services.scoring.casebook import Casebook
+from services.kit.web.console import Organiser, OrganiserForm, account_in, audited
 from services.scoring.certificates import Certificate, code_of
 from services.scoring.certificates import render as render_certificate
-from services.scoring.prizes import Award, Prize
+from services.scoring.closing import Closing
+from services.scoring.exclusions import WHY_NAMES
+from services.scoring.prizes import Award, By, Prize
 from services.scoring.settlement import Phase, Settlement, Settlements
-from services.scoring.store import Head, Standings
 
 PHASES: dict[Phase, str] = {
     "draft": "Chuẩn bị giải thưởng",
@@ -40,8 +40,6 @@ SUGGESTED = (
 )
 """What a form begins with where no prizes were set."""
 
-MOST_PRIZES = 12
-MOST_WINNERS = 1000
 _LINE = re.compile(r"(?P<name>.{1,80}?)\s*:\s*(?P<count>\d{1,4})")
 
 
@@ -49,16 +47,9 @@ class SettlePages:
     """`/console/rounds/{round}/prizes` and what follows from it."""
 
     def __init__(
-        self,
-        book: ContestBook,
-        casebook: Casebook,
-        standings: Standings,
-        settlements: Settlements,
-        settings: Settings,
-        key: bytes,
-        clock: Clock,
+        self, closing: Closing, book: ContestBook, settlements: Settlements, settings: Settings, key: bytes, clock: Clock
     ) -> None:
-        self._book, self._casebook, self._standings, self._settlements = book, casebook, standings, settlements
+        self._closing, self._book, self._settlements = closing, book, settlements
         self._settings, self._key, self._clock = settings, key, clock
         self.router = APIRouter(prefix="/console/rounds/{round}", include_in_schema=False)
         self.router.add_api_route("/prizes", self.prizes)
@@ -67,10 +58,12 @@ class SettlePages:
 
     async def prizes(self, request: Request, session: Organiser, round: str) -> Response:
         """Where the settlement stands, and what can be done."""
-        plan, contest = self._round(round)
-        settlement = await self._settlements.get(round)
+        plan, contest = self._closing.round(round)
+        readiness = await self._closing.readiness(plan)
+        settlement = readiness.settlement
         committed = await self._settlements.committed(round)
         names = {code: unit.name for code, unit in self._book.units(plan.contest).items()}
+        by_rate = [prize for prize in settlement.unit_prizes if prize.by == "rate"]
         return render(
             request,
             "prizes.html",
@@ -79,47 +72,47 @@ class SettlePages:
             settlement=settlement,
             outcome=settlement.outcome,
             phases=PHASES,
-            ready=await self._ready(plan),
+            readiness=readiness,
             commitment=committed.commitment if committed else "",
             committed_at=committed.committed_at if committed else None,
             persons=lines_of(settlement.prizes or SUGGESTED),
-            units=lines_of(settlement.unit_prizes),
+            units=lines_of([prize for prize in settlement.unit_prizes if prize.by != "rate"]),
+            by_rate=by_rate,
+            rates=lines_of(by_rate),
+            excluded=await self._closing.excluded(plan),
+            whys=WHY_NAMES,
             unit_names=names,
         )
 
     async def act(self, request: Request, form: OrganiserForm, round: str) -> Response:
         """Sets the prizes and asks for the outcome; takes it back; publishes it."""
-        plan, _ = self._round(round)
-        action = _text(form, "action")
+        plan, _ = self._closing.round(round)
+        action, noted = _text(form, "action"), dict[str, str]()
         if action == "settle":
-            await self._settle(plan, form)
+            persons, least = prizes_of(_text(form, "persons"), "persons"), _number(form, "least")
+            rates = prizes_of(_text(form, "rates"), "rates", "rate", least)
+            await self._closing.settle(plan, persons, (*rates, *prizes_of(_text(form, "units"), "units", "people")))
+        elif action == "exclude":
+            attempt, why, by = _text(form, "attempt"), _text(form, "why"), account_in(request).id
+            made = await self._closing.exclude(plan, attempt, why, _text(form, "reason"), by)
+            noted |= {"participant": made.participant, "why": made.why, "reason": made.reason}
+        elif action == "include":
+            noted["participant"] = _text(form, "participant")
+            await self._closing.include(plan, noted["participant"])
+        elif action == "override":
+            noted["reason"] = (await self._closing.set_aside(plan, _text(form, "reason"), account_in(request).id)).reason
         elif action == "reopen":
-            _done(await self._settlements.reopen(round))
+            await self._closing.reopen(plan)
         elif action == "publish":
-            await self._publish(plan)
+            await self._closing.publish(plan)
         else:
             raise Problem(422, "action", "Không có thao tác này.", field="action")
-        await audited(request, f"results.{action}", round)
+        await audited(request, f"results.{action}", round, **noted)
         return RedirectResponse(f"/console/rounds/{round}/prizes", 303)
-
-    async def _settle(self, plan: RoundPlan, form: FormData) -> None:
-        head = await self._ready(plan)
-        if head is None:
-            raise Problem(409, "not-ranked", "Vòng thi chưa xếp hạng xong, hoặc còn bất thường chờ quyết định.")
-        persons = prizes_of(_text(form, "persons"), "persons", None)
-        units = prizes_of(_text(form, "units"), "units", "people")
-        _done(await self._settlements.plan(plan.id, persons, units))
-        _done(await self._settlements.ask(plan.id, head.checksum))
-
-    async def _publish(self, plan: RoundPlan) -> None:
-        head, settlement = await self._ready(plan), await self._settlements.get(plan.id)
-        if head is None or settlement.outcome is None or settlement.outcome.checksum != head.checksum:
-            raise Problem(409, "ranking-changed", "Xếp hạng đã thay đổi từ khi tính giải. Hãy mở lại và tính lại.")
-        _done(await self._settlements.publish(plan.id))
 
     async def certificate(self, request: Request, form: OrganiserForm, round: str) -> Response:
         """The certificate of an award as a PDF, with the name as its owner's papers have it: it is not kept."""
-        plan, contest = self._round(round)
+        plan, contest = self._closing.round(round)
         settlement = await self._settlements.get(round)
         ladder, _, place = _text(form, "award").rpartition("|")
         award = award_of(settlement, ladder, place)
@@ -151,20 +144,6 @@ class SettlePages:
             day=_local(at, contest.timezone),
         )
 
-    def _round(self, round: str) -> tuple[RoundPlan, ContestPublished]:
-        plan = self._book.round(round)
-        contest = self._book.contests.get(plan.contest) if plan else None
-        if plan is None or contest is None:
-            raise Problem(404, "round", "Không có vòng thi này.", field="round")
-        return plan, contest
-
-    async def _ready(self, plan: RoundPlan) -> Head | None:
-        """The standings that a settlement can rest on: of the round as it closed and was reviewed, with no case open."""
-        head, review = await self._standings.head(plan.id), await self._casebook.review(plan.id)
-        if head is None or review is None or not head.told or (head.closes, head.marks) != (us_of(plan.closes), review.basis):
-            return None
-        return None if (await self._casebook.counts(plan.id))["open"] else head
-
 
 def award_of(settlement: Settlement, ladder: str, place: str) -> Award:
     """An award that stands. Raises Problem 404."""
@@ -174,18 +153,14 @@ def award_of(settlement: Settlement, ladder: str, place: str) -> Award:
     raise Problem(404, "award", "Không có giải này.")
 
 
-def prizes_of(text: str, field: str, by: str | None) -> tuple[Prize, ...]:
+def prizes_of(text: str, field: str, by: By | None = None, least: int = 0) -> tuple[Prize, ...]:
     """The prizes that a form names, a line each: "Giải Nhất: 1". Raises Problem 422."""
     found = []
     for line in filter(None, map(str.strip, text.splitlines())):
         match = _LINE.fullmatch(line)
         if match is None or not int(match["count"]):
             raise Problem(422, "prize", "Mỗi dòng ghi tên giải, dấu hai chấm và số lượng, như “Giải Nhất: 1”.", field=field)
-        found.append(Prize(name=match["name"], count=int(match["count"]), by="people" if by else None))
-    if len(found) > MOST_PRIZES or sum(prize.count for prize in found) > MOST_WINNERS:
-        raise Problem(
-            422, "prizes", "Nhiều nhất {most} loại giải, {winners} giải.", field=field, most=MOST_PRIZES, winners=MOST_WINNERS
-        )
+        found.append(Prize(name=match["name"], count=int(match["count"]), by=by, least=least))
     return tuple(found)
 
 
@@ -198,10 +173,13 @@ def _local(at: datetime, timezone: str) -> datetime:
     return at.astimezone(ZoneInfo(timezone))
 
 
-def _done(moved: bool) -> None:
-    if not moved:
-        raise Problem(409, "phase", "Người khác vừa thay đổi. Hãy tải lại trang.")
-
-
 def _text(form: FormData, name: str) -> str:
     return str(form.get(name, "")).strip()
+
+
+def _number(form: FormData, name: str) -> int:
+    """A whole number of a form, 0 where it is empty. Raises Problem 422."""
+    text = _text(form, name)
+    if text and not (text.isascii() and text.isdigit() and len(text) < 8):
+        raise Problem(422, "number", "Cần một số nguyên.", field=name)
+    return int(text or 0)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 from bson import Binary
 
+from services.events import PrizesAwarded
 from services.kit.store import FACTS, insert_facts, store_errors
 from services.scoring.draw import Drawing, commitment, new_seed
 from services.scoring.prizes import Award, Prize
@@ -31,7 +32,8 @@ _prizes = msgspec.json.Decoder(tuple[Prize, ...])
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """Who won, and how: what the pages show. `names` is what everyone may see of each winner, by their id in the file."""
+    """Who won, and how: what the pages show. `names` is what everyone may see of each winner, by their id in the file; `awarded`
+    is the event that tells of it, `uncounted` the units that did not compete by rate because nobody knows their headcount."""
 
     awards: tuple[Award, ...]
     draws: Draws | None
@@ -41,6 +43,16 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     checksum: str
     perfect: int
     finalised_at: datetime
+    awarded: PrizesAwarded | None = None
+    uncounted: tuple[str, ...] = ()
+
+
+class Override(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's word that a round is settled although a journal was not heard to be drained, or the audit does not agree."""
+
+    reason: str
+    by: str
+    at: datetime
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +65,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     checksum: str = ""
     fault: str = ""
     outcome: Outcome | None = None
+    override: Override | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,10 +126,11 @@ class Settlements:
             {"prizes": Binary(msgspec.json.encode(prizes)), "unit_prizes": Binary(msgspec.json.encode(unit_prizes))},
         )
 
-    async def ask(self, round: str, checksum: str) -> bool:
-        """Asks for the outcome by these standings. Raises StoreDown."""
+    async def ask(self, round: str, checksum: str, override: Override | None) -> bool:
+        """Asks for the outcome by these standings; `override` is there only where it rests on one. Raises StoreDown."""
         await insert_facts(self._settlements, [{"_id": round, "phase": "draft"}])
-        return await self._move(round, "draft", {"phase": "asked", "checksum": checksum, "fault": ""})
+        asked = {"phase": "asked", "checksum": checksum, "fault": "", "override": _packed(override)}
+        return await self._move(round, "draft", asked)
 
     async def settle(self, round: str, outcome: Outcome) -> bool:
         """Keeps what came of it. Raises StoreDown."""
@@ -128,7 +142,12 @@ class Settlements:
 
     async def reopen(self, round: str) -> bool:
         """Takes a settled round back. Raises StoreDown."""
-        return await self._move(round, "settled", {"phase": "draft"})
+        return await self._move(round, "settled", {"phase": "draft", "override": None})
+
+    async def set_aside(self, round: str, override: Override) -> bool:
+        """Notes on a draft that a person goes on without what is missing. Raises StoreDown."""
+        await insert_facts(self._settlements, [{"_id": round, "phase": "draft"}])
+        return await self._move(round, "draft", {"override": _packed(override)})
 
     async def publish(self, round: str) -> bool:
         """For good. Raises StoreDown."""
@@ -168,8 +187,12 @@ class Settlements:
         return bool(result.matched_count)
 
 
+def _packed(override: Override | None) -> Binary | None:
+    return None if override is None else Binary(msgspec.json.encode(override))
+
+
 def _settlement(found: Mapping[str, Any]) -> Settlement:
-    outcome = found.get("outcome")
+    outcome, override = found.get("outcome"), found.get("override")
     return Settlement(
         round=found["_id"],
         phase=found["phase"],
@@ -178,4 +201,5 @@ def _settlement(found: Mapping[str, Any]) -> Settlement:
         checksum=found.get("checksum", ""),
         fault=found.get("fault", ""),
         outcome=msgspec.json.decode(outcome, type=Outcome) if outcome and found["phase"] in ("settled", "published") else None,
+        override=msgspec.json.decode(override, type=Override) if override else None,
     )

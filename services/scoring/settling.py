@@ -6,18 +6,25 @@ The owner of partition 0 does it; each step may be done twice.
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 
+import msgspec
 import structlog
 
-from services.events import RoundFinalised, RoundPlan
+from services.events import ContestPublished, ParticipantErased, ParticipantRegistered, RoundFinalised, RoundPlan
+from services.kit.bus import NotReady
 from services.kit.clock import us_of
+from services.kit.cloudevents import type_of
 from services.kit.runtime import Runtime
-from services.scoring import publication
+from services.scoring import awards, handlers, overall, publication
 from services.scoring.casebook import Casebook
+from services.scoring.closing import PROPOSED
 from services.scoring.domain import MINUTE, Judged, Row
+from services.scoring.exclusions import Exclusions
 from services.scoring.handlers import Library
-from services.scoring.prizes import UnitFigure
+from services.scoring.headcounts import Headcounts
+from services.scoring.overall import Overall, Part
 from services.scoring.publication import Final, Notary
 from services.scoring.settlement import Committed, Outcome, Settlement, Settlements
 from services.scoring.store import Head, Standings, marks_of, read_states, read_views
@@ -31,8 +38,9 @@ DISQUALIFIED = "disqualified"
 class Settler:
     """Looks anew at every turn."""
 
-    def __init__(self, runtime: Runtime, library: Library) -> None:
-        self._runtime, self._library = runtime, library
+    def __init__(self, runtime: Runtime, library: Library, headcounts: Headcounts) -> None:
+        self._runtime, self._library, self._headcounts = runtime, library, headcounts
+        self._exclusions = Exclusions(runtime.store)
         self._standings, self._casebook = Standings(runtime.store), Casebook(runtime.store)
         self._settlements = Settlements(runtime.store)
         self._notary = Notary(runtime.secrets.get("receipt.key"))
@@ -48,21 +56,106 @@ class Settler:
 
     async def _commit(self) -> None:
         book = self._library.book
-        for plan in (plan for contest in book.contests for plan in book.rounds(contest)):
-            if plan.id not in self._committed:
-                await self._settlements.commit(plan.id, self._runtime.clock.now())
-                self._committed.add(plan.id)
+        for id in (*book.contests, *(plan.id for contest in book.contests for plan in book.rounds(contest))):
+            if id not in self._committed:
+                await self._settlements.commit(id, self._runtime.clock.now())
+                self._committed.add(id)
 
     async def _settle(self, settlement: Settlement) -> None:
+        if settlement.round in self._library.book.contests:
+            await self._settle_contest(self._library.book.contests[settlement.round], settlement)
+        else:
+            await self._settle_round(settlement)
+
+    async def _settle_contest(self, contest: ContestPublished, settlement: Settlement) -> None:
+        committed = await self._settlements.committed(contest.contest)
+        if committed is None:
+            return  # not yet; the next turn looks again
+        excluded: dict[str, str] = {}
+        parts: list[Part] = []
+        for plan in self._library.book.rounds(contest.contest):
+            parts.append(await self._part(plan))
+            excluded |= {each.participant: each.why for each in await self._exclusions.of(plan.id)}
+        known = Overall(
+            contest=contest.contest,
+            title=contest.title,
+            owner=contest.owner,
+            timezone=contest.timezone,
+            parts=parts,
+            finalised_at=self._runtime.clock.now(),
+            salt=committed.salt,
+            drawing=committed.drawing,
+            committed_at=committed.committed_at,
+            prizes=settlement.prizes,
+            excluded=excluded,
+        )
+        concluded = overall.conclude(known, overall.standings(known))
+        known = msgspec.structs.replace(known, names=await self._names(contest.contest, concluded))
+        outcome, content = await asyncio.to_thread(self._make_overall, known, settlement.checksum)
+        await self._settlements.keep_file(contest.contest, outcome.digest, content)
+        if await self._settlements.settle(contest.contest, outcome):
+            log.info("contest.settled", contest=contest.contest, awards=len(outcome.awards), bytes=len(content))
+
+    async def _names(self, contest: str, concluded: publication.Outcome) -> dict[str, str]:
+        """The full names of those who won a prize and agreed to it, by participant: read from the log, where they are kept."""
+        version = self._library.book.contests[contest].publishing_consent
+        winners = {concluded.participants[award.winner] for award in concluded.awards if award.winner in concluded.participants}
+        if not version or not winners:
+            return {}
+        last: dict[str, ParticipantRegistered | ParticipantErased] = {}
+        async for batch in self._runtime.bus.batches("participants"):
+            for record in batch:
+                event = handlers.person(type_of(record.headers), record.value) if record.key in winners else None
+                if event is not None and (record.key not in last or event.revision >= last[record.key].revision):
+                    last[record.key] = event
+            await asyncio.sleep(0)
+        agreed = {who: each for who, each in last.items() if isinstance(each, ParticipantRegistered)}
+        return {who: each.name for who, each in agreed.items() if each.consent == version}
+
+    async def _part(self, plan: RoundPlan) -> Part:
+        """A published round, from the file that everyone has."""
+        settlement, committed = await self._settlements.get(plan.id), await self._settlements.committed(plan.id)
+        head = await self._standings.head(plan.id)
+        if settlement.outcome is None or committed is None or head is None:
+            raise NotReady(f"the round {plan.id} is not published")
+        digest = settlement.outcome.digest
+        packed = b"".join([piece async for piece in self._settlements.file(plan.id, digest)])
+        lines = (await asyncio.to_thread(gzip.decompress, packed)).splitlines()
+        return await asyncio.to_thread(overall.part, plan, digest, lines, committed.salt, await self._rows(plan.id, head))
+
+    def _make_overall(self, known: Overall, checksum: str) -> tuple[Outcome, bytes]:
+        rows = overall.standings(known)
+        concluded = overall.conclude(known, rows)
+        out = io.BytesIO()
+        digest = overall.write(out, known, rows, concluded, self._notary)
+        unit_of = {row.participant: row.unit for row in rows}
+        outcome = Outcome(
+            awards=tuple(concluded.awards),
+            draws=publication.draws_of(known.drawing, known.committed_at, concluded.minutes),
+            names=concluded.names,
+            units={id: unit_of[participant] for id, participant in concluded.participants.items()},
+            digest=digest,
+            checksum=checksum,
+            perfect=0,
+            finalised_at=known.finalised_at,
+            awarded=overall.awarded(known, rows, concluded),
+        )
+        return outcome, out.getvalue()
+
+    async def _settle_round(self, settlement: Settlement) -> None:
         plan, head = self._library.plan(settlement.round), await self._standings.head(settlement.round)
         committed = await self._settlements.committed(plan.id)
         if head is None or head.checksum != settlement.checksum or head.closes != us_of(plan.closes):
             await self._settlements.give_up(plan.id, "Xếp hạng vừa thay đổi. Hãy xem lại rồi chốt lần nữa.")
             return
+        if self._library.proposal(plan.id) is not None:
+            await self._settlements.give_up(plan.id, PROPOSED)
+            return
         judged = await self._judged(plan.id)
         if committed is None or judged is None:
             return  # not yet; the next turn looks again
         final = await self._final(plan, settlement, head, committed, judged)
+        final = msgspec.structs.replace(final, names=await self._names(plan.contest, publication.conclude(final)))
         outcome, content = await asyncio.to_thread(self._make, final, head)
         await self._settlements.keep_file(plan.id, outcome.digest, content)
         if await self._settlements.settle(plan.id, outcome):
@@ -82,6 +175,8 @@ class Settler:
             checksum=head.checksum,
             perfect=final.perfect,
             finalised_at=final.finalised_at,
+            awarded=awards.awarded(final, concluded),
+            uncounted=awards.uncounted(final),
         )
         return outcome, out.getvalue()
 
@@ -108,29 +203,17 @@ class Settler:
             deadlines={each.attempt: _deadline(each, plan) for each in judged if each.extra},
             prizes=settlement.prizes,
             unit_prizes=settlement.unit_prizes,
-            units=self._figures(plan, rows),
+            excluded={each.participant: each.why for each in await self._exclusions.of(plan.id)},
+            units=awards.figures(contest, plan, rows, self._headcounts),
             drawing=committed.drawing,
             committed_at=committed.committed_at,
-        )
-
-    def _figures(self, plan: RoundPlan, rows: list[Row]) -> tuple[UnitFigure, ...]:
-        """The people of every unit, with all below it, each person once. Headcounts are reporting's: unknown here."""
-        units = self._library.book.units(plan.contest)
-        people = dict.fromkeys(units, 0)
-        for row in rows:
-            code: str | None = row.unit
-            while code in units:
-                people[code] += 1
-                code = units[code].parent
-        above = {unit.parent for unit in units.values()}
-        return tuple(
-            UnitFigure(code=code, name=units[code].name, people=count, headcount=None)
-            for code, count in people.items()
-            if code not in above
+            override=settlement.override is not None,
         )
 
     async def _judged(self, round: str) -> list[Judged] | None:
-        marks = marks_of(round, await read_views(self._runtime.store))
+        marks, keyed = marks_of(round, await read_views(self._runtime.store)), self._library.standing_key(round)
+        if keyed is not None and any(mark.key != keyed.version for mark in marks.values()):
+            return None  # a mended key is being applied
         states = await read_states(self._runtime.store, round, marks)
         return None if states is None else [judged for state in states.values() for judged, _ in state.judged(round)]
 
@@ -146,11 +229,18 @@ class Settler:
         return rows
 
     async def _tell(self, settlement: Settlement) -> None:
+        if settlement.round in self._library.book.contests:
+            if settlement.outcome is not None and settlement.outcome.awarded is not None:
+                await self._runtime.bus.publish([self._runtime.outgoing(settlement.outcome.awarded)])
+            await self._settlements.told(settlement.round)
+            return
         head, plan = await self._standings.head(settlement.round), self._library.plan(settlement.round)
         if head is None or settlement.outcome is None:
             return
         event = head.told_as(RoundFinalised, plan, settlement.outcome.finalised_at)
-        await self._runtime.bus.publish([self._runtime.outgoing(event)])
+        event = msgspec.structs.replace(event, override=settlement.override is not None)
+        awarded = settlement.outcome.awarded
+        await self._runtime.bus.publish([self._runtime.outgoing(each) for each in (event, awarded) if each is not None])
         await self._settlements.told(plan.id)
         log.info("round.finalised", round=plan.id)
 

@@ -21,7 +21,7 @@ from services.scoring.store import Verdicts, snapshots, views
 
 GROUP = "scoring"
 TOPICS = ("participants", "submissions", "rulings")
-SUBSCRIPTIONS = (Subscription(GROUP, TOPICS), Subscription("", ("contests", "keys")))
+SUBSCRIPTIONS = (Subscription(GROUP, TOPICS), Subscription("", ("contests", "keys", "journals", "headcounts")))
 
 _LOOK_S = 0.5
 """How often the rounds are looked at for a plan that has changed."""

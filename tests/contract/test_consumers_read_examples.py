@@ -22,7 +22,9 @@ from services.kit.settings import Settings
 from services.notify import worker as notify
 from services.notify.notices import NOTICES, NoticesWorker
 from services.notify.store import Outbox
+from services.reporting import reminders
 from services.reporting import worker as reporting
+from services.reporting.reminders import Reminders, RemindersWorker
 from services.scoring import worker as scoring
 from services.scoring.handlers import Library
 from tests.contract.memory_store import memory_store
@@ -53,6 +55,10 @@ def reporting_consumer(runtime: Runtime) -> Consumer:
     return reporting.ReportingWorker(runtime, known_contests())
 
 
+def reminders_consumer(runtime: Runtime) -> Consumer:
+    return RemindersWorker(runtime.bus, Reminders(runtime.store))
+
+
 def scoring_consumer(runtime: Runtime) -> Consumer:
     library = Library(known_contests())
     for record in records("keys"):
@@ -72,7 +78,8 @@ CONSUMERS: dict[str, tuple[tuple[str, ...], Callable[[Runtime], Consumer]]] = {
     subscription.group: (subscription.topics, build)
     for declared, build in (
         (notify.SUBSCRIPTIONS, notify_consumer),
-        (reporting.SUBSCRIPTIONS, reporting_consumer),
+        ([s for s in reporting.SUBSCRIPTIONS if s.group == reporting.GROUP], reporting_consumer),
+        ([reminders.SUBSCRIPTION], reminders_consumer),
         (scoring.SUBSCRIPTIONS, scoring_consumer),
     )
     for subscription in declared

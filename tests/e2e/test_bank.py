@@ -21,7 +21,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from tests.e2e.test_browser_journey import ARGS, CHROMIUM, DESKTOP, PHONE, register
-from tests.organisers import browser_cookies
+from tests.organisers import browser_cookies, organiser_cookies
 from tests.site import Site
 
 pytestmark = pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="needs Debian's Chromium")
@@ -199,3 +199,30 @@ def test_a_paper_shows_the_picture_of_its_question(browser: Browser, console: Pa
     page.locator("#next").click()
     expect(shown).to_be_hidden()
     context.close()
+
+
+def test_a_program_imports_a_file_whole_or_not_at_all(hoithi_site: Site) -> None:
+    texts = ("Chiến dịch Điện Biên Phủ kết thúc vào năm nào?", "Bến Nghiêng thuộc quận nào của thành phố?")
+    good = excel([["Lịch sử", "", text, "Phương án 1", "Phương án 2", "Phương án 3", "Phương án 4", "A"] for text in texts])
+    bad = excel([["Lịch sử", "", "Câu này thiếu đáp án?", "1945", "1954", "1975", "1986", ""]])
+    with httpx.Client(base_url=hoithi_site.url, cookies=organiser_cookies(hoithi_site), timeout=60) as client:
+        token = re.search(r'name="csrf" value="([0-9a-f]+)"', client.get("/console/bank/import").text)
+        assert token
+        asked = {"contest": "hai-phong-2023", "name": "de.xlsx"}
+
+        def take(data: bytes, **more: str) -> httpx.Response:
+            url = "/api/v1/admin/bank/import"
+            return client.post(url, params=asked | more, content=data, headers={"X-CSRF-Token": token[1]})
+
+        dry = take(good, dry_run="true").json()
+        assert (dry["good"], dry["taken"], dry["questions"]) == (True, False, 2)
+        assert [row["verdict"] for row in dry["rows"]] == ["good", "good"]
+        refused = take(bad).json()
+        assert (refused["good"], refused["taken"]) == (False, False)
+        assert refused["rows"][0]["faults"][0]["column"] == "answer"
+        assert take(good).json()["taken"]
+        again = take(good).json()
+        assert (again["taken"], [row["verdict"] for row in again["rows"]]) == (False, ["wrong", "wrong"])
+        assert take(good, contest="khong-co").status_code == 404
+        assert take(b"").status_code == 422
+        assert client.post("/api/v1/admin/bank/import", params=asked, content=good).status_code == 403

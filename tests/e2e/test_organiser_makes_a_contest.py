@@ -245,9 +245,13 @@ async def test_programs_do_the_same_with_a_session(hoithi_site: Site) -> None:
         for path in (f"rounds/{round}/pause", "contests/hai-phong-2023/units", f"rounds/{round}/extra-time"):
             assert (await stranger.post(f"/api/v1/admin/{path}", json={"reason": "a"})).status_code == 401
     async with desk(hoithi_site) as organiser:
+        assert (await organiser.web.post(f"/api/v1/admin/rounds/{round}/pause", json={"reason": "a"})).status_code == 403
+        token = re.search(r'name="csrf" value="([^"]+)"', await organiser.page("/console/contests"))
+        assert token
+        headers = {"X-CSRF-Token": token[1]}
 
         async def call(path: str, body: Any = None, *, status: int = 200) -> Any:
-            answer = await organiser.web.post(f"/api/v1/admin/{path}", json=body)
+            answer = await organiser.web.post(f"/api/v1/admin/{path}", json=body, headers=headers)
             assert answer.status_code == status, answer.text
             return answer.json() if answer.content else None
 

@@ -15,6 +15,9 @@ from pathlib import Path
 
 import httpx
 
+from deploy.local.wiring import House
+from services.events import PrizesAwarded, decode
+from services.kit.cloudevents import type_of
 from tests.organisers import organiser_cookies
 from tests.players import EXAMPLE, Players
 from tests.rounds import close_round
@@ -29,7 +32,7 @@ async def test_a_closed_round_becomes_a_result_that_anyone_recomputes(tmp_path: 
         players = Players(site.url, seed=81)
         await players.open()
         await players.play(PEOPLE)
-        await players.check_results(60)
+        await players.check_results(180)
         round, attempts = players.round, sorted(players.tally.receipts)
         async with httpx.AsyncClient(base_url=site.url, cookies=organiser_cookies(site), follow_redirects=True) as organiser:
             page = f"/console/rounds/{round}"
@@ -67,7 +70,13 @@ async def test_a_closed_round_becomes_a_result_that_anyone_recomputes(tmp_path: 
             assert result["rank"] is not None
 
             file = gzip.decompress((await organiser.get(re.findall(r'href="(/ket-qua/[^"]+/tep/[0-9a-f]+)"', public)[0])).content)
-            recomputed(tmp_path, file, commitment[0], players.tally.receipts[other])
+            recomputed(tmp_path, file, commitment[0], players.tally.receipts[other], result["row_code"])
+            assert f'["{result["row_person"]}",' in file.decode()
+            awarded = await prizes_told(site, round)
+            assert [(each.prize, each.unit, each.drawn) for each in awarded.persons[:1]] == [
+                ("Giải Nhất", standings["rows"][0]["unit"], False)
+            ]
+            assert len(awarded.units) == 3
             certificate = await post(organiser, f"{page}/certificate", f"{page}/prizes", award="persons|1", name="Đặng Thuỳ Trâm")
             assert certificate.content.startswith(b"%PDF")
             refused = await organiser.post(f"{page}/rulings", data={"csrf": await token(organiser, page)} | {
@@ -83,7 +92,7 @@ async def test_a_wrong_key_is_mended_and_the_ranks_change_as_another_recomputes_
         players = Players(site.url, seed=82)
         await players.open()
         await players.play(80)
-        await players.check_results(60)
+        await players.check_results(180)
         await close_round(site, players.round)
         async with httpx.AsyncClient(base_url=site.url, cookies=organiser_cookies(site), follow_redirects=True) as organiser:
             console = f"/console/rounds/{players.round}"
@@ -101,7 +110,7 @@ async def test_a_wrong_key_is_mended_and_the_ranks_change_as_another_recomputes_
                 for (attempt, right), chosen in zip(players.tally.correct.items(), players.tally.chosen.values(), strict=True)
             }
             assert correct != players.tally.correct
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 while await standings(players) != await expected(players, correct):
                     await asyncio.sleep(0.5)
         await players.close()
@@ -137,18 +146,29 @@ async def expected(players: Players, correct: dict[str, int]) -> list[tuple[int,
     return [(at, unit, right, elapsed) for at, (_, unit, right, elapsed) in enumerate(rows, 1)]
 
 
-def recomputed(folder: Path, file: bytes, commitment: str, receipt: str) -> None:
+def recomputed(folder: Path, file: bytes, commitment: str, receipt: str, code: str) -> None:
     """The verifier says yes to the file, finds a receipt in it, and no to one with a byte changed."""
     path, changed, slip = folder / "result.jsonl", folder / "changed.jsonl", folder / "receipt.txt"
     path.write_bytes(file)
     slip.write_text(receipt)
     assert commitment.encode() in file
-    said = subprocess.run([sys.executable, VERIFY, path, "--receipt", slip], capture_output=True, text=True)
+    said = subprocess.run([sys.executable, VERIFY, path, "--receipt", slip, "--code", code], capture_output=True, text=True)
     assert said.returncode == 0, said.stdout + said.stderr
     at = file.index(b'"valid"') + 1
     changed.write_bytes(file[:at] + b"V" + file[at + 1 :])
     said = subprocess.run([sys.executable, VERIFY, changed], capture_output=True, text=True)
     assert said.returncode == 1, said.stdout
+
+
+async def prizes_told(site: Site, round: str) -> PrizesAwarded:
+    """What the topic `results` says of a round's prizes."""
+    house = House(site.settings)
+    try:
+        events = [decode(type_of(record.headers), record.value) for record in await house.bus.read("results")]
+    finally:
+        await house.close()
+    (found,) = [event for event in events if isinstance(event, PrizesAwarded) and event.round == round]
+    return found
 
 
 async def contest(site: Site, id: str) -> dict[str, list[dict[str, str]]]:
@@ -178,6 +198,6 @@ async def post(client: httpx.AsyncClient, to: str, form_at: str | None = None, *
 async def shows(client: httpx.AsyncClient, page: str, text: str) -> None:
     """Waits until a page shows a text as the step that it stands at."""
     wanted: Callable[[str], bool] = lambda html: text in re.sub(r'<span class="muted">.*?</span>', "", html)  # noqa: E731
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not wanted((await client.get(page)).text):
             await asyncio.sleep(0.3)

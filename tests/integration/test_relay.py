@@ -9,13 +9,15 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from services.kit import relay
 from services.kit.bus import BusDown, Outgoing
 from services.kit.clock import SystemClock
+from services.kit.deadletters import letters
 from services.kit.locallog import LocalLog
 from services.kit.relay import Confirmations, Relay, StoreAndForward, behind, positions
 from tests.integration.bus_kit import SETTINGS, TOPICS, until, values
@@ -41,9 +43,14 @@ class Host:
         self.folder = folder
         self.local = LocalLog(folder / "host", TOPICS, SystemClock(), settings=SETTINGS)
         self.brokers = Brokers(folder / "brokers", TOPICS, SystemClock(), settings=SETTINGS)
+        self.told: list[tuple[datetime | None, int, bool]] = []
 
     def relay(self) -> Relay:
-        return Relay(self.local, LOGS, self.brokers, SystemClock(), self.folder / "relay.lock")
+        return Relay(self.local, LOGS, self.brokers, SystemClock(), self.folder / "relay.lock", self.tell, beat=0.01)
+
+    def tell(self, until: datetime | None, *, leaving: bool) -> Outgoing:
+        self.told.append((until, positions(self.local).get(("orders", 0), 0), leaving))
+        return Outgoing("single", "host", str(until).encode())
 
     async def write(self, *numbers: int, topic: str = "orders") -> None:
         await self.local.publish([Outgoing(topic, f"k{n % 5}", str(n).encode(), {"ce_id": str(n)}) for n in numbers])
@@ -56,7 +63,7 @@ class Host:
             yield
         finally:
             stop.set()
-            await asyncio.wait_for(task, 20)
+            await asyncio.wait_for(task, 60)
 
 
 @pytest.fixture
@@ -75,6 +82,18 @@ async def test_it_forwards_all_in_order_with_its_headers(host: Host) -> None:
     assert await values(host.brokers, "returns") == [str(n) for n in range(100, 120)]
     assert await values(host.brokers, "notes") == ["7"]
     assert all(behind(host.local, name, at) == 0 for (name, _), at in positions(host.local).items())
+
+
+async def test_a_record_that_no_broker_takes_is_named_and_the_others_go_on(host: Host) -> None:
+    specs = {name: dataclasses.replace(spec, largest=3) for name, spec in TOPICS.items()}
+    host.brokers = Brokers(host.folder / "brokers", specs, SystemClock(), settings=SETTINGS)
+    await host.write(1, 22, 4444, 333)
+    async with host.relaying():
+        pass
+    assert sorted(await values(host.brokers, "orders")) == ["1", "22", "333"]
+    (letter,) = await letters(host.brokers, "orders")
+    assert (letter.record.key, letter.record.headers["ce_id"], letter.record.value) == ("k4", "4444", b"")
+    assert "4 bytes, of 3 at most" in letter.error
 
 
 async def test_the_next_relay_goes_on_where_the_last_one_stopped(host: Host) -> None:
@@ -98,6 +117,34 @@ async def test_while_the_brokers_are_away_the_host_goes_on_and_all_arrives_when_
     assert await values(host.brokers, "orders") == [str(n) for n in range(60)]
 
 
+async def test_it_tells_up_to_when_the_brokers_hold_everything_and_that_it_leaves(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "MARGIN", timedelta())
+    written: list[tuple[datetime, int]] = []
+
+    async def write(first: int) -> None:
+        for number in range(first, first + 20):
+            await host.write(number)
+            written.append((SystemClock().now(), number + 1))
+            await asyncio.sleep(0.003)
+
+    host.brokers.down = True
+    async with host.relaying():
+        await write(0)
+        host.brokers.down = False
+        await write(20)
+        await until(lambda: positions(host.local)[("orders", 0)] == 41)
+    assert len(host.told) > 3
+    for moment, position, _ in host.told:
+        assert all(position >= end for at, end in written if moment and at <= moment)
+    assert [leaving for *_, leaving in host.told] == [False] * (len(host.told) - 1) + [True]
+    last = host.told[-1][0]
+    assert last
+    assert last >= written[-1][0]
+    assert str(last) == (await host.brokers.read("single"))[-1].value.decode()
+
+
 async def test_a_second_relay_waits_for_the_first(host: Host) -> None:
     async with host.relaying():
         await host.write(1)
@@ -110,7 +157,7 @@ async def test_a_second_relay_waits_for_the_first(host: Host) -> None:
     await host.write(3)
     await until(lambda: positions(host.local)[("orders", 0)] == 4)
     stop.set()
-    await asyncio.wait_for(second, 5)
+    await asyncio.wait_for(second, 60)
     assert await values(host.brokers, "orders") == ["1", "2", "3"]
 
 

@@ -217,7 +217,11 @@ def test_a_changed_consent_is_another_version_and_a_known_category_keeps_its_id(
     assert same.consent_version == "2023-05"
     assert [(c.id, c.target) for c in same.categories] == [("gv", 95.5), ("nhan-dan", None)]
     assert contest_of({**form, "consent": "Khác."}, held).consent_version != "2023-05"
+    named = contest_of({**form, "consent": "Tôi đồng ý CÔNG BỐ họ tên.", "publish_names": "winners"}, held)
+    assert (named.publish_names, named.publishing_consent) == ("winners", named.consent_version)
+    assert same.publishing_consent == ""
     for field, value in [
+        ("publish_names", "winners"),
         ("categories", "A | 120"),
         ("documents", "1 | hôm qua | B | C"),
         ("documents", "1"),

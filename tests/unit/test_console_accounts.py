@@ -110,6 +110,38 @@ async def test_a_forgotten_password_is_reset_once_and_the_code_stays(house: Cons
     assert (await browser.get("/console/accounts")).status_code == 200
 
 
+async def test_a_role_is_changed_and_what_it_gave_ends(house: ConsoleHouse) -> None:
+    city, district = await house.signed_in(), await house.signed_in("district", "A")
+    link, giver = link_in(await invite(district, "unit", "A1")), await member(house.console, "district", "A")
+    change = "/console/accounts/role"
+    assert (await submit(city, "/console/accounts", change, account=giver.id, role="unit", subtree="")).status_code == 422
+    await submit(city, "/console/accounts", change, account=giver.id, role="unit", subtree="B")
+    changed = await house.console.directory.find(giver.id)
+    assert changed
+    assert (changed.role, changed.subtree) == ("unit", "B")
+    assert (await district.get("/console/accounts")).status_code == 401
+    assert (await house.browser().get(link)).status_code == 404
+    assert (await (await house.signed_in("district", "A")).get("/console/accounts")).status_code == 403  # the same account
+    assert "account.role" in await house.actions()
+
+
+async def test_nobody_gives_a_role_beyond_their_own(house: ConsoleHouse) -> None:
+    district, unit = await house.signed_in("district", "A"), await member(house.console, "unit", "A1")
+    change = "/console/accounts/role"
+    for role, subtree in (("city", ""), ("district", "HP"), ("unit", "B")):
+        assert (
+            await submit(district, "/console/accounts", change, account=unit.id, role=role, subtree=subtree)
+        ).status_code == 403
+    outside = await member(house.console, "unit", "B")
+    reply = await submit(district, "/console/accounts", change, account=outside.id, role="unit", subtree="A1")
+    assert reply.status_code == 404
+
+
+async def test_links_lead_where_others_reach_the_pages(house: ConsoleHouse) -> None:
+    house.console.address = "https://thi.example.org/"
+    assert link_in(await invite(await house.signed_in(), "unit", "A1")).startswith("https://thi.example.org/console/invitation/")
+
+
 async def test_an_api_key_opens_the_admin_api_until_it_is_revoked(house: ConsoleHouse) -> None:
     city, program, thing = await house.signed_in(), house.browser(), "/api/v1/admin/thing"
     keys = {}

@@ -117,6 +117,14 @@ def test_the_event_carries_the_contest(directory: Path) -> None:
     assert (event.documents, event.timezone) == (files.documents, "Asia/Ho_Chi_Minh")
 
 
+def test_winners_are_named_in_full_only_by_a_consent_that_speaks_of_it(directory: Path) -> None:
+    assert read_contest(directory).published(datetime.now(UTC)).publishing_consent == ""
+    change(directory, "contest.yaml", "attempts_per_round: 3", "attempts_per_round: 3\npublish_names: winners")
+    assert [place[:3] for place in places(directory)] == [("contest.yaml", 19, "publish_names")]
+    change(directory, "contest.yaml", "text: Tôi đồng ý.", "text: Tôi đồng ý công bố tên khi đạt giải.")
+    assert read_contest(directory).published(datetime.now(UTC)).publishing_consent == "2023-05"
+
+
 @pytest.mark.parametrize("nothing", ["", "~", "null"])
 def test_what_may_be_left_out_may_be_left_empty(directory: Path, nothing: str) -> None:
     change(directory, "contest.yaml", "prediction: Bao nhiêu người đúng cả?", f"prediction: {nothing}")

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import httpx
 import pytest
@@ -14,15 +14,20 @@ from fastapi import FastAPI, Request, Response
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.events import Category, ContestBook, ContestPublished, RoundPlan, Unit
+from services.events import Category, ContestBook, ContestPublished, HeadcountApproved, RoundPlan, Unit
 from services.kit.clock import ManualClock
 from services.kit.problems import Problem
 from services.kit.store import StoreDown
 from services.reporting.api import Api
-from services.reporting.board import Board, Count
-from services.reporting.domain import HOUR, Id, State, scored, started, view
+from services.reporting.board import Board
+from services.reporting.cuts import Cuts
+from services.reporting.domain import HOUR, Id, Judgement, State, scored, started, view
+from services.reporting.headcounts import Headcounts
 from services.reporting.live import Live, Stream
+from services.reporting.share import Cell, Scope
 from services.reporting.store import Views
+from services.reporting.tables import CutTables, Tables
+from tests.contract.memory_store import memory_store
 
 NOW = datetime(2023, 5, 20, 12, tzinfo=UTC)
 AT = int(NOW.timestamp()) * 1_000_000
@@ -52,7 +57,28 @@ def book() -> ContestBook:
 
 
 def vote(state: State, who: str, unit: str, round: int = 1, n: int = 1, category: str = "hoc-sinh", hour: int = 0) -> None:
-    scored(state, Id("hp", f"hp.tuan-{round}", who, n), unit, (category,), AT + hour * HOUR, "valid", 0)
+    scored(state, Id("hp", f"hp.tuan-{round}", who, n), Judgement(unit, (category,), AT + hour * HOUR, "valid", 0))
+
+
+def board_of(book: ContestBook) -> Board:
+    return Board(book, Tables(book, Headcounts(book)), ManualClock(NOW))
+
+
+class Count(NamedTuple):
+    """People and attempts."""
+
+    people: int
+    attempts: int
+
+
+def counts(board: Board, category: str = "", round: str = "") -> dict[str, Count]:
+    cells = board.table("hp", "", category, round).cells
+    return {code: Count(cell.people, cell.attempts) for code, cell in cells.items()}
+
+
+def rows(board: Board, parent: str | None, category: str = "", round: str = "") -> list[tuple[str, Count, int | None]]:
+    found = board.table("hp", "", category, round).rows(parent)
+    return [(row.unit.code, Count(row.figure.people, row.figure.attempts), row.rank) for row in found]
 
 
 def shown(board: Board, *states: State) -> Board:
@@ -69,26 +95,22 @@ def test_rows_are_the_children_with_all_below_them_best_first() -> None:
     vote(one, "an", "HP-1-a", n=2)
     vote(one, "binh", "HP-2-a", category="giao-vien")
     vote(two, "chi", "HP-1-b")
-    board = shown(Board(book()), one, two)
-    (top,) = board.rows("hp", None)
-    assert (top.unit.code, top.count, top.rank) == ("HP", Count(3, 4), 1)
-    assert [(r.unit.code, r.count, r.rank) for r in board.rows("hp", "HP")] == [
-        ("HP-1", Count(2, 3), 1),
-        ("HP-2", Count(1, 1), 2),
-    ]
-    assert [(r.unit.code, r.rank) for r in board.rows("hp", "HP", "giao-vien")] == [("HP-2", 1), ("HP-1", 2)]
-    assert [r.count for r in board.rows("hp", "HP", round="hp.tuan-2")] == [Count(0, 0), Count(0, 0)]
-    assert {r.rank for r in board.rows("hp", "HP", round="hp.tuan-2")} == {1}
+    board = shown(board_of(book()), one, two)
+    assert rows(board, None) == [("HP", Count(3, 4), 1)]
+    assert rows(board, "HP") == [("HP-1", Count(2, 3), 1), ("HP-2", Count(1, 1), 2)]
+    assert [(code, rank) for code, _, rank in rows(board, "HP", "giao-vien")] == [("HP-2", 1), ("HP-1", 2)]
+    nobody = Count(0, 0)
+    assert rows(board, "HP", round="hp.tuan-2") == [("HP-1", nobody, 1), ("HP-2", nobody, 1)]
 
 
 def test_who_moves_between_rounds_counts_once_above_and_once_in_each_round() -> None:
     state = State()
     vote(state, "an", "HP-1-a", round=1)
     vote(state, "an", "HP-2-a", round=2, hour=24 * 7)
-    board = shown(Board(book()), state)
-    assert board.table("hp")["HP"] == Count(1, 2)
-    assert board.table("hp")["HP-1"] == Count(0, 1)
-    assert board.table("hp", round="hp.tuan-1")["HP-1"] == Count(1, 1)
+    board = shown(board_of(book()), state)
+    assert counts(board)["HP"] == Count(1, 2)
+    assert counts(board)["HP-1"] == Count(0, 1)
+    assert counts(board, round="hp.tuan-1")["HP-1"] == Count(1, 1)
 
 
 def test_hours_are_those_of_the_contest() -> None:
@@ -96,7 +118,7 @@ def test_hours_are_those_of_the_contest() -> None:
     started(state, Id("hp", "hp.tuan-1", "an", 1))
     vote(state, "an", "HP-1-a")
     vote(state, "an", "HP-1-a", n=2)
-    board = shown(Board(book()), state)
+    board = shown(board_of(book()), state)
     (hour,) = board.hours("hp")
     assert (hour.begin.isoformat(), hour.attempts, hour.newcomers) == ("2023-05-20T19:00:00+07:00", 2, 1)
     assert board.outcomes("hp") == {"started": 1, "submitted": 0, "valid": 2, "late": 0, "disqualified": 0}
@@ -105,17 +127,17 @@ def test_hours_are_those_of_the_contest() -> None:
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from([code for code, _ in TREE]), st.integers(1, 2)), max_size=20))
 def test_added_up_bit_by_bit_is_added_up_at_once(votes: list[tuple[int, str, int]]) -> None:
     states = [State() for _ in range(4)]
-    moving = Board(book())
+    moving = board_of(book())
     for n, (partition, unit, round) in enumerate(votes):
         vote(states[partition], f"{partition}-{n % 3}", unit, round, n, hour=n)
         shown(moving, *states)
-        moving.table("hp")
-    assert moving.table("hp") == shown(Board(book()), *states).table("hp")
+        counts(moving)
+    assert counts(moving) == counts(shown(board_of(book()), *states))
     # A worker that lost its state and counts anew numbers its names in another order.
     anew = [State() for _ in range(4)]
     for n, (partition, unit, round) in reversed(list(enumerate(votes))):
         vote(anew[partition], f"{partition}-{n % 3}", unit, round, n, hour=n)
-    assert shown(moving, *anew).table("hp") == shown(Board(book()), *states).table("hp")
+    assert counts(shown(moving, *anew)) == counts(shown(board_of(book()), *states))
 
 
 class FakeViews:
@@ -140,17 +162,23 @@ class Rig:
 
     def __init__(self) -> None:
         self.clock, self.views, self.book = ManualClock(NOW), FakeViews(), book()
-        self.board = Board(self.book)
+        self.headcounts = Headcounts(self.book)
+        tables = Tables(self.book, self.headcounts)
+        self.board = Board(self.book, tables, self.clock)
         self.live = Live(cast("Views", self.views), self.board, self.clock)
         self.stream = Stream(self.live, self.board, self.book, self.clock)
         app = FastAPI()
-        app.include_router(Api(self.book, self.board, self.live, self.stream).router)
+        self.cuts = Cuts(memory_store(), cast("Any", self), self.book, self.clock)
+        app.include_router(Api(self.book, self.board, CutTables(self.cuts, tables), self.live, self.stream).router)
 
         @app.exception_handler(Problem)
         async def on_problem(_: Request, problem: Problem) -> Response:
             return Response(problem.body("vi"), problem.status)
 
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+
+    async def end_offsets(self, topic: str) -> dict[int, int]:
+        return {0: 0}
 
     async def get(self, path: str, **params: str) -> tuple[int, Any]:
         response = await self.http.get(path, params=params)
@@ -167,8 +195,12 @@ async def test_many_who_ask_at_once_cost_one_read(rig: Rig) -> None:
     await rig.live.fresh()
     assert rig.views.reads == 1
     rig.clock.advance(timedelta(seconds=1))
-    await rig.live.fresh()
-    assert rig.views.reads == 2
+    first = rig.live.as_of
+    assert await rig.live.fresh() == first, "figures of a second ago, while newer ones are read"
+    await rig.live.fresh(newest=True)
+    assert (rig.views.reads, rig.live.as_of) == (2, rig.clock.now())
+    rig.clock.advance(timedelta(seconds=2))
+    assert await rig.live.fresh() == rig.clock.now(), "nobody has asked for a while"
 
 
 async def test_while_the_store_is_away_the_last_figures_stand_with_their_time(rig: Rig) -> None:
@@ -184,6 +216,8 @@ async def test_the_api_names_what_it_does_not_know(rig: Rig) -> None:
         ({"contest": "hp", "parent": "x"}, 422, "parent"),
         ({"contest": "hp", "category": "x"}, 422, "category"),
         ({"contest": "hp", "round": "x"}, 422, "round"),
+        ({"contest": "hp", "tree": "x"}, 422, "tree"),
+        ({"contest": "hp", "as_of": "2023-05-20T12:30:00Z"}, 422, "as_of"),
     ]:
         answer = await rig.get("/api/v1/turnout", **params)
         assert (answer[0], answer[1]["errors"][0]["field"]) == (status, field)
@@ -199,8 +233,31 @@ async def test_the_api_gives_the_children_and_no_rate_without_a_headcount(rig: R
     assert answer["rows"][0] == {
         "unit": "HP-1", "name": "Đơn vị HP-1", "headcount": None, "people": 1, "attempts": 1, "rate": None, "rank": 1,
     }  # fmt: skip
+    assert answer["average"] is None
+    rig.headcounts.apply(
+        HeadcountApproved(time=NOW, contest="hp", unit="HP-2", category="", as_of="2023-05-20", people=8, source="")
+    )
+    vote(state, "binh", "HP-2-a")
+    rig.views.new = {3: view(state)}
+    rig.clock.advance(timedelta(seconds=5))
+    status, answer = await rig.get("/api/v1/turnout", contest="hp", parent="HP", by="rate")
+    shown = [(row["unit"], row["headcount"], row["rate"], row["rank"]) for row in answer["rows"]]
+    assert (answer["average"], shown) == (12.5, [("HP-2", 8, 12.5, 1), ("HP-1", None, None, None)])
     status, answer = await rig.get("/api/v1/turnout/hours", contest="hp", round="hp.tuan-1")
-    assert answer["hours"] == [{"hour": "2023-05-20T19:00:00+07:00", "attempts": 1, "newcomers": 1}]
+    assert answer["hours"] == [{"hour": "2023-05-20T19:00:00+07:00", "attempts": 2, "newcomers": 2}]
+
+
+async def test_figures_as_of_an_hour_are_those_of_its_cut(rig: Rig) -> None:
+    at = "2023-05-20T19:00:00+07:00"
+    await rig.cuts.ask("hp", NOW)
+    (cut,) = await rig.cuts.opened()
+    cells = {"": {"HP-1-a": Cell(2, 3), "HP-2-a": Cell(1, 1)}}
+    await rig.cuts.put(cut, {"": Scope(cells), "hp.tuan-1": Scope(), "hp.tuan-2": Scope()})
+    status, answer = await rig.get("/api/v1/turnout", contest="hp", as_of=at, parent="HP")
+    assert (status, answer["as_of"]) == (200, at)
+    assert [(row["unit"], row["people"], row["attempts"]) for row in answer["rows"]] == [("HP-1", 2, 3), ("HP-2", 1, 1)]
+    status, answer = await rig.get("/api/v1/turnout", contest="hp", as_of=at, parent="HP", round="hp.tuan-1")
+    assert [row["people"] for row in answer["rows"]] == [0, 0]
 
 
 async def events(stream: AsyncIterator[bytes]) -> AsyncIterator[tuple[str, Any]]:

@@ -9,7 +9,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.reporting.domain import HOUR, Id, State, Verdict, scored, started, submitted, view
+from services.reporting.domain import HOUR, Id, Judgement, State, Verdict, scored, started, submitted, view
+from services.reporting.share import Cell, Scope, Share, added, decode, encode, joined
 
 CONTEST = "hp"
 ROUNDS = ("hp.tuan-1", "hp.tuan-2")
@@ -25,7 +26,10 @@ class Fact(NamedTuple):
     at: int = 0
     verdict: Verdict = "valid"
     revision: int = 0
+    correct: int = 0
 
+
+TOTAL = 2
 
 IDS = st.builds(
     Id, st.just(CONTEST), st.sampled_from(ROUNDS), st.sampled_from(["an", "binh", "chi"]), st.integers(min_value=1, max_value=2)
@@ -39,10 +43,11 @@ SCORED = st.builds(
     at=st.sampled_from([n * HOUR // 2 for n in range(6)]),
     verdict=st.sampled_from(["valid", "valid", "late", "disqualified"]),
     revision=st.integers(min_value=0, max_value=3),
+    correct=st.integers(min_value=0, max_value=TOTAL),
 )
 # One attempt has one fact of each revision: ids are deterministic.
 FACTS = st.lists(
-    st.one_of(SCORED, st.tuples(st.sampled_from(["started", "submitted"]), IDS).map(lambda marked: Fact(*marked))),
+    st.one_of(SCORED, st.tuples(st.sampled_from(["started", "submitted"]), IDS).map(lambda marked: Fact(*marked, at=HOUR))),
     unique_by=lambda fact: (fact.kind, fact.id, fact.revision),
     max_size=25,
 )
@@ -52,9 +57,10 @@ def feed(state: State, fact: Fact) -> None:
     if fact.kind == "started":
         started(state, fact.id)
     elif fact.kind == "submitted":
-        submitted(state, fact.id)
+        submitted(state, fact.id, fact.at)
     else:
-        scored(state, fact.id, fact.unit, fact.categories, fact.at, fact.verdict, fact.revision)
+        _, id, *judgement = fact
+        scored(state, id, Judgement(*judgement, TOTAL))
 
 
 Named = dict[tuple[object, ...], int]
@@ -126,10 +132,81 @@ def test_the_set_of_facts_decides(facts: list[Fact], data: st.DataObject) -> Non
     assert named(state) == counted_anew(facts)
 
 
+def cut(states: list[State], until: int) -> dict[str, Scope]:
+    """The shares of all partitions, added up."""
+    shares = []
+    for state in states:
+        share = Share(state, ROUNDS, until)
+        for _ in share.count():
+            pass
+        shares.append(decode(encode(share.scopes())))
+    scopes: dict[str, Scope] = {}
+    for name in ("", *ROUNDS):
+        for scopes[name] in joined(share[name] for share in shares):
+            pass
+    return scopes
+
+
+def cut_anew(facts: list[Fact], until: int) -> dict[str, Scope]:
+    """The same, the plain way."""
+    standing: dict[Id, Fact] = {}
+    for fact in facts:
+        if fact.kind == "scored" and (fact.id not in standing or fact.revision > standing[fact.id].revision):
+            standing[fact.id] = fact
+    marked = {fact.id for fact in facts if fact.kind == "submitted"}
+    found: dict[str, Scope] = {}
+    for name in ("", *ROUNDS):
+        within = [f for f in standing.values() if name in ("", f.id.round) and f.at <= until]
+        valid = sorted((f for f in within if f.verdict == "valid"), key=lambda f: (f.at, f.id.round, f.id.n))
+        latest = {f.id.participant: f for f in valid}
+        perfect = {f.id.participant for f in valid if f.correct == TOTAL}
+        cells: dict[str, dict[str, Cell]] = {}
+
+        def put(fact: Fact, cell: Cell, cells: dict[str, dict[str, Cell]] = cells) -> None:
+            for category in {"", *fact.categories}:
+                units = cells.setdefault(category, {})
+                units[fact.unit] = added(units.get(fact.unit, Cell()), cell)
+
+        for f in within:
+            put(f, Cell(attempts=1, correct=f.correct, total=TOTAL) if f.verdict == "valid" else Cell(excluded=1))
+        for f in latest.values():
+            put(f, Cell(people=1, perfect=int(f.id.participant in perfect)))
+        # An attempt without a verdict was handed in when its submission came, which is an hour after nought.
+        handed_in = [id for id in marked if name in ("", id.round) and (standing[id].at if id in standing else HOUR) <= until]
+        outcomes = Counter(["submitted"] * len(handed_in) + [str(f.verdict) for f in within])
+        found[name] = Scope(cells, dict(outcomes), {f.unit: f.at for f in valid})
+    return found
+
+
+@given(facts=FACTS, data=st.data(), until=st.sampled_from([0, HOUR, 2 * HOUR, 9 * HOUR]))
+def test_a_cut_is_what_the_facts_of_before_it_say_in_whatever_order_and_partitions(
+    facts: list[Fact], data: st.DataObject, until: int
+) -> None:
+    states = [State(), State()]
+    for fact in data.draw(st.permutations(facts + facts[:5])):
+        feed(states[fact.id.participant == "an"], fact)
+    assert cut(states, until) == cut_anew(facts, until)
+
+
+def test_a_cut_knows_what_waits_for_its_verdict() -> None:
+    state = State()
+    submitted(state, Id(CONTEST, ROUNDS[0], "an", 1), 3 * HOUR)
+    submitted(state, Id(CONTEST, ROUNDS[0], "an", 1), 2 * HOUR)
+
+    def awaited(until: int) -> int:
+        share = Share(state, ROUNDS, until)
+        list(share.count())
+        return share.awaited
+
+    assert [awaited(HOUR), awaited(2 * HOUR)] == [0, 1]
+    scored(state, Id(CONTEST, ROUNDS[0], "an", 1), Judgement("HP-1", (), 2 * HOUR, "late", 0))
+    assert awaited(2 * HOUR) == 0
+
+
 def test_who_moves_counts_in_the_unit_of_the_latest_attempt_and_the_attempts_stay() -> None:
     state = State()
-    scored(state, Id(CONTEST, ROUNDS[0], "an", 1), "HP-1", ("hoc-sinh",), 1 * HOUR, "valid", 0)
-    scored(state, Id(CONTEST, ROUNDS[1], "an", 1), "HP-2", (), 2 * HOUR, "valid", 0)
+    scored(state, Id(CONTEST, ROUNDS[0], "an", 1), Judgement("HP-1", ("hoc-sinh",), 1 * HOUR, "valid", 0))
+    scored(state, Id(CONTEST, ROUNDS[1], "an", 1), Judgement("HP-2", (), 2 * HOUR, "valid", 0))
     figures = named(state)
     assert {key: n for key, n in figures.items() if key[:3] == ("people", CONTEST, "")} == {("people", CONTEST, "", "HP-2"): 1}
     assert figures["people", ROUNDS[0], "hoc-sinh", "HP-1"] == 1
@@ -139,17 +216,18 @@ def test_who_moves_counts_in_the_unit_of_the_latest_attempt_and_the_attempts_sta
 
 def test_an_attempt_found_late_by_a_higher_revision_is_taken_back_whole() -> None:
     state, id = State(), Id(CONTEST, ROUNDS[0], "an", 1)
-    scored(state, id, "HP-1", ("hoc-sinh",), HOUR, "valid", 0)
-    scored(state, id, "HP-1", ("hoc-sinh",), HOUR, "late", 1)
-    scored(state, id, "HP-1", ("hoc-sinh",), HOUR, "valid", 0)
+    scored(state, id, Judgement("HP-1", ("hoc-sinh",), HOUR, "valid", 0))
+    scored(state, id, Judgement("HP-1", ("hoc-sinh",), HOUR, "late", 1))
+    scored(state, id, Judgement("HP-1", ("hoc-sinh",), HOUR, "valid", 0))
     assert named(state) == {("outcomes", ROUNDS[0], "late"): 1}
 
 
 def test_the_view_leaves_the_people_out_and_stays_small() -> None:
     state = State()
     for n in range(2000):
-        scored(state, Id(CONTEST, ROUNDS[n % 2], f"{n:020}", 1), f"HP-{n % 242}", (f"c{n % 8}",), n * HOUR, "valid", 0)
+        id = Id(CONTEST, ROUNDS[n % 2], f"{n:020}", 1)
+        scored(state, id, Judgement(f"HP-{n % 242}", (f"c{n % 8}",), n * HOUR, "valid", 0, 20, 20))
     body = view(state)
     assert b"00000000000000000042" not in body
     assert len(body) < 80_000
-    assert len(msgspec.msgpack.encode(state.people)) / 2000 < 50
+    assert len(msgspec.msgpack.encode(state.people)) / 2000 < 52

@@ -55,7 +55,7 @@ class Rig:
     """Workers above one store, as two processes would be."""
 
     def __init__(self) -> None:
-        self.store = {"snapshots": FakeCollection(), "views": FakeCollection()}
+        self.store = {"snapshots_2": FakeCollection(), "views": FakeCollection()}
         self.runtime = cast("Runtime", SimpleNamespace(store=self.store, clock=ManualClock(NOW)))
         self.book = ContestBook()
         self.book.apply(RoundOpened(time=NOW, round=ROUND))

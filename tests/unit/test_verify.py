@@ -67,7 +67,7 @@ def verify(folder: Path, content: bytes, *options: str) -> Answer:
     return Answer(code, said.getvalue())
 
 
-def signed_again(lines: list[bytes]) -> bytes:
+def signed_again(lines: list[bytes], context: bytes = publication.CONTEXT) -> bytes:
     """What somebody who holds the organisers' key would publish."""
     blocks = [lines[start : start + publication.BLOCK] for start in range(0, len(lines), publication.BLOCK)]
     digests = [publication.sha256(b"".join(block)).hexdigest() for block in blocks]
@@ -78,7 +78,7 @@ def signed_again(lines: list[bytes]) -> bytes:
         blocks=digests,
         digest=digest.hex(),
         key=NOTARY.public_key.hex(),
-        signature=NOTARY.sign(digest).hex(),
+        signature=NOTARY.sign(digest, context).hex(),
     )
     return b"".join(lines) + msgspec.json.encode(end) + b"\n"
 

@@ -70,6 +70,10 @@ class Directory:
         """Shuts the account or opens it; all sessions end."""
         return await self._change(id, ends_sessions=True, disabled=disabled)
 
+    async def set_role(self, id: str, role: Role, subtree: str | None) -> Account:
+        """Another role or subtree; all sessions end."""
+        return await self._change(id, ends_sessions=True, role=role, subtree=subtree)
+
     async def end_sessions(self, id: str) -> Account:
         """Signs the account out everywhere."""
         return await self._change(id, ends_sessions=True)

@@ -48,21 +48,49 @@ async def _accounts(request: Request, me: Account, status: int = 200, **more: An
 async def invite(request: Request, form: ManagerForm) -> Response:
     """An invitation for a role and a subtree that are mine to give; its link is shown this once."""
     console, me = console_of(request), account_in(request)
-    role, subtree = str(form.get("role", "")), str(form.get("subtree", "")).strip() or None
     label = " ".join(str(form.get("label", "")).split())[:100]
-    parents = console.parents()
-    if role not in ROLES or not fits(role, subtree, parents):
-        sentence = "Vai trò này cần một đơn vị có trong danh sách." if role != "city" else "Vai trò này không gắn với đơn vị."
-        return await _accounts(request, me, 422, fault=("subtree", sentence), form=form)
-    if not may_give(me, role, subtree, parents):
-        raise Problem(403, "role", "Bạn không thể trao quyền rộng hơn quyền của mình.")
+    try:
+        role, subtree = _wanted(request, form)
+    except Problem as problem:
+        if problem.status != 422:
+            raise
+        return await _accounts(request, me, 422, fault=("subtree", problem.detail), form=form)
     token, made = await console.invitations.give(me, label, role, subtree)
     await audited(request, "invitation.made", made.id, role=role, subtree=subtree)
     return await _accounts(request, me, link=_link(request, "invitation", token))
 
 
+def _wanted(request: Request, form: FormData) -> tuple[Role, str | None]:
+    """The role and subtree that a form asks for. Raises Problem 422 where they do not go together, 403 where they are not mine to
+    give."""
+    me, parents = account_in(request), console_of(request).parents()
+    asked, subtree = str(form.get("role", "")), str(form.get("subtree", "")).strip() or None
+    role: Role | None = next((role for role in ROLES if role == asked), None)
+    if role is None or not fits(role, subtree, parents):
+        sentence = "Vai trò này cần một đơn vị có trong danh sách." if role != "city" else "Vai trò này không gắn với đơn vị."
+        raise Problem(422, "subtree", sentence, field="subtree")
+    if not may_give(me, role, subtree, parents):
+        raise Problem(403, "role", "Bạn không thể trao quyền rộng hơn quyền của mình.")
+    return role, subtree
+
+
+@router.post("/console/accounts/role")
+async def change_role(request: Request, form: ManagerForm) -> Response:
+    """Another role or subtree for an account; its sessions end, and so does what it has given to others by the old one. A second
+    factor is due where the new role needs one."""
+    console, account = console_of(request), await _managed(request, form)
+    role, subtree = _wanted(request, form)
+    await console.directory.set_role(account.id, role, subtree)
+    for passes in (console.invitations, console.resets, console.keys):
+        for given in [each for each in await passes.good() if each.by == account.id]:
+            await passes.end(given.id)
+    await audited(request, "account.role", account.id, role=role, subtree=subtree, before=account.role, below=account.subtree)
+    return RedirectResponse("/console/accounts", 303)
+
+
 def _link(request: Request, page: str, token: str) -> str:
-    return f"{str(request.base_url).rstrip('/')}/console/{page}/{token}"
+    base = console_of(request).address or str(request.base_url)
+    return f"{base.rstrip('/')}/console/{page}/{token}"
 
 
 @router.post("/console/accounts/revoke-invitation")

@@ -56,12 +56,16 @@ class Session:
 
 
 class Console:
-    """Accounts and their sessions. `database` is the console's own; `https`: whether the pages are only reached by it.
+    """Accounts and their sessions. `database` is the console's own; `https`: whether the pages are only reached by it; `address`:
+    how others reach the pages, where that is not as the request came.
 
     `units` is set when the application is put together: the units of all contests by code, for subtrees.
     """
 
-    def __init__(self, secrets: Secrets, database: Database, clock: Clock, *, https: bool = False) -> None:
+    def __init__(
+        self, secrets: Secrets, database: Database, clock: Clock, *, https: bool = False, address: str | None = None
+    ) -> None:
+        self.address = address
         self._cookies = URLSafeSerializer(secrets.get("session.key"), salt="console")
         self._devices = URLSafeSerializer(secrets.get("session.key"), salt="device")
         self._forms, self._clock, self._https = secrets.get("session.key"), clock, https

@@ -1,4 +1,5 @@
-"""The headers that every answer carries: no foreign script, no frame, no guess of a content type, and a request id."""
+"""The headers that every answer carries: no foreign script, no frame (but where a page says who may), no guess of a content type,
+and a request id."""
 
 from __future__ import annotations
 
@@ -14,6 +15,11 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; "
     "manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
+
+
+def framed_by(origins: str) -> str:
+    """The policy of a page that other sites may show in a frame: `origins` as CSP writes them, e.g. `https://haiphong.gov.vn`."""
+    return POLICY.replace("frame-ancestors 'none'", f"frame-ancestors {origins}")
 
 
 class SecurityHeaders:
@@ -34,7 +40,7 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 REQUESTS.labels(str(message["status"])).inc()
                 headers = MutableHeaders(scope=message)
-                headers["Content-Security-Policy"] = POLICY
+                headers.setdefault("Content-Security-Policy", POLICY)
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers["Referrer-Policy"] = "same-origin"
                 headers["X-Request-Id"] = request_id

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from services.kit import i18n
 from services.kit.problems import MEDIA_TYPE, Problem
+from services.kit.settings import Settings
 from services.kit.web.console import account_of, csrf_field, may_open
 
 STATIC_SECONDS = 365 * 24 * 3600
@@ -20,8 +21,23 @@ LANGUAGE_COOKIE = "hoithi_lang"
 
 
 def language(request: Request) -> str:
-    """The language that this reader gets."""
-    return i18n.choose(request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language"))
+    """The language that this reader gets; where an address alone decides (what caches keep), the page has set it."""
+    asked: str | None = getattr(request.state, "language", None)
+    return asked or i18n.choose(request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language"))
+
+
+def origin(request: Request, settings: Settings) -> str:
+    """How the world reaches us, without a slash at the end: for addresses that leave the page."""
+    return (settings.public_url or str(request.base_url)).rstrip("/")
+
+
+def cached(request: Request, body: bytes, media_type: str, seconds: int) -> Response:
+    """An answer that is the same for everybody: kept by caches for so long, and not sent again to one who holds it (ETag)."""
+    tag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
+    headers = {"ETag": tag, "Cache-Control": f"public, max-age={seconds}"}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type=media_type, headers=headers)
 
 
 @cache
@@ -49,8 +65,8 @@ def static(path: str) -> str:
 
 
 def render(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
-    """A page. Templates see `_` (translate), `lang`, `show_time`, `show_day`, `show_number`, `static`, `csrf_field`, `may_open`,
-    `account_of`, `request` and `context`.
+    """A page. Templates see `_` (translate), `lang`, `show_time`, `show_day`, `show_number`, `show_rate`, `static`, `csrf_field`,
+    `may_open`, `account_of`, `request` and `context`.
 
     `_` takes named values for the braces of a sentence and escapes them.
     """
@@ -69,6 +85,7 @@ def render(request: Request, template: str, status: int = 200, **context: Any) -
             show_time=partial(i18n.show_time, language=lang),
             show_day=partial(i18n.show_day, language=lang),
             show_number=partial(i18n.show_number, language=lang),
+            show_rate=partial(i18n.show_rate, language=lang),
             **context,
         )
     )

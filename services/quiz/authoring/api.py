@@ -1,4 +1,4 @@
-"""`/api/v1/admin/*`: what organisers do, for programs. Bodies are JSON: no foreign site's form can send it with a session."""
+"""`/api/v1/admin/*`: what organisers do, for programs, with an API key or a session."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.events import RoundPlan
@@ -17,12 +17,13 @@ from services.kit.i18n import translate
 from services.kit.problems import Problem
 from services.kit.runtime import Runtime
 from services.kit.web import language, problems
-from services.kit.web.console import Organiser, audited
+from services.kit.web.console import admin_api, audited
 from services.quiz.authoring.commands import Authoring, Grant, find
 from services.quiz.authoring.round_pages import DONE
 from services.quiz.authoring.running import Change
 from services.quiz.loading import load
 
+Caller = Annotated[Account, Depends(admin_api("city"))]
 Text = Annotated[str, Field(max_length=5_000_000)]
 Reason = Annotated[str, Field(min_length=1, max_length=300, description="Everybody reads it on the contest's page")]
 
@@ -112,7 +113,7 @@ class AdminApi:
 
     def __init__(self, authoring: Authoring, runtime: Runtime) -> None:
         self._authoring, self._runtime = authoring, runtime
-        self.router = APIRouter(prefix="/api/v1/admin", tags=["admin"], responses=problems(401, 404, 409, 422, 503))
+        self.router = APIRouter(prefix="/api/v1/admin", tags=["admin"], responses=problems(401, 403, 404, 409, 422, 503))
         get, post = self.router.get, self.router.post
         post("/contests", status_code=201, summary="Load a contest directory and publish it")(self.load)
         post("/contests/{contest}/units", summary="Import units, all or nothing")(self.units)
@@ -128,7 +129,7 @@ class AdminApi:
         post("/rounds/{round}/close", summary="An earlier end, or the end now")(self.close)
         post("/rounds/{round}/extra-time", status_code=204, summary="Extra minutes for a person or a group")(self.grant)
 
-    async def load(self, request: Request, _: Organiser, body: ContestFilesBody) -> ContestState:
+    async def load(self, request: Request, _: Caller, body: ContestFilesBody) -> ContestState:
         with tempfile.TemporaryDirectory() as folder:
             for name, text in body.model_dump(exclude_none=True).items():
                 (Path(folder) / name.replace("_", ".")).write_text(text, encoding="utf-8")
@@ -142,7 +143,7 @@ class AdminApi:
         await audited(request, "contest.loaded", contest)
         return ContestState(id=contest, revision=0)
 
-    async def units(self, request: Request, _: Organiser, contest: str, body: UnitsBody) -> UnitsView:
+    async def units(self, request: Request, _: Caller, contest: str, body: UnitsBody) -> UnitsView:
         draft = await self._authoring.get(contest)
         sheet = self._authoring.sheet(draft, body.csv.encode())
         taken = sheet.good and not body.dry_run
@@ -154,48 +155,48 @@ class AdminApi:
         rows += [UnitVerdict(line=None, code="", faults=[fault.show(lang)]) for fault in sheet.faults]
         return UnitsView(good=sheet.good, taken=taken, units=len(sheet.units), rows=rows)
 
-    async def publish_contest(self, request: Request, _: Organiser, contest: str) -> ContestState:
+    async def publish_contest(self, request: Request, _: Caller, contest: str) -> ContestState:
         draft = await self._authoring.publish(contest)
         await audited(request, "contest.published", contest, revision=draft.published)
         return ContestState(id=contest, revision=draft.published)
 
-    async def banner(self, request: Request, _: Organiser, contest: str, body: BannerBody) -> None:
+    async def banner(self, request: Request, _: Caller, contest: str, body: BannerBody) -> None:
         await self._authoring.get(contest)
         await self._authoring.put_banner(contest, body.text, body.level, _aware(body.until))
         await audited(request, "contest.banner", contest, text=body.text, until=str(body.until or ""))
 
-    async def checklist(self, request: Request, _: Organiser, round: str) -> list[PointView]:
+    async def checklist(self, request: Request, _: Caller, round: str) -> list[PointView]:
         draft = await self._authoring.get(_contest(round))
         points = await self._authoring.points(draft, find(draft, round))
         said = [translate(point.text, language(request)).format(**point.values) for point in points]
         return [PointView(ok=p.ok, blocks=p.blocks, text=text) for p, text in zip(points, said, strict=True)]
 
-    async def submit(self, request: Request, session: Organiser, round: str) -> StageView:
+    async def submit(self, request: Request, session: Caller, round: str) -> StageView:
         found = await self._authoring.submit(await self._authoring.get(_contest(round)), round, session.id)
         await audited(request, "round.submitted", round)
         return StageView(id=found.id, stage=found.stage)
 
-    async def approve(self, request: Request, session: Organiser, round: str, body: ApprovalBody) -> StageView:
+    async def approve(self, request: Request, session: Caller, round: str, body: ApprovalBody) -> StageView:
         draft = await self._authoring.get(_contest(round))
         found = await self._authoring.approve(draft, round, session.id, body.alone)
         await audited(request, "round.approved_alone" if found.alone else "round.approved", round, reason=found.alone)
         return StageView(id=found.id, stage=found.stage)
 
-    async def publish(self, request: Request, _: Organiser, round: str) -> StageView:
+    async def publish(self, request: Request, _: Caller, round: str) -> StageView:
         await self._authoring.publish(_contest(round), round)
         await audited(request, "round.published", round)
         return StageView(id=round, stage="published")
 
-    async def pause(self, request: Request, session: Organiser, round: str, body: ReasonBody) -> RoundState:
+    async def pause(self, request: Request, session: Caller, round: str, body: ReasonBody) -> RoundState:
         return await self._change(request, session, round, "pause", body.reason)
 
-    async def resume(self, request: Request, session: Organiser, round: str, body: ReasonBody) -> RoundState:
+    async def resume(self, request: Request, session: Caller, round: str, body: ReasonBody) -> RoundState:
         return await self._change(request, session, round, "resume", body.reason)
 
-    async def extend(self, request: Request, session: Organiser, round: str, body: ClosingBody) -> RoundState:
+    async def extend(self, request: Request, session: Caller, round: str, body: ClosingBody) -> RoundState:
         return await self._change(request, session, round, "extend", body.reason, body.closes)
 
-    async def close(self, request: Request, session: Organiser, round: str, body: ClosingBody) -> RoundState:
+    async def close(self, request: Request, session: Caller, round: str, body: ClosingBody) -> RoundState:
         return await self._change(request, session, round, "close", body.reason, body.closes)
 
     async def _change(
@@ -205,7 +206,7 @@ class AdminApi:
         await audited(request, DONE[change], round, reason=reason, closes=plan.closes.isoformat())
         return RoundState(id=round, state=plan.state, closes=plan.closes, revision=plan.revision)
 
-    async def grant(self, request: Request, session: Organiser, round: str, body: GrantBody) -> None:
+    async def grant(self, request: Request, session: Caller, round: str, body: GrantBody) -> None:
         draft = await self._authoring.get(_contest(round))
         grant = Grant(body.kind, body.target, body.minutes, body.reason)
         kept = await self._authoring.grant(draft, round, grant, session.id)

@@ -82,6 +82,10 @@ class RoundDraft(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+Names = Literal["masked", "winners"]
+"""How winners are named to everyone: masked, or in full where their consent says so."""
+
+
 class ContestDraft(msgspec.Struct, frozen=True, kw_only=True):
     """A contest being made. `revision` counts its changes, `published` its publications (-1: none yet)."""
 
@@ -98,6 +102,7 @@ class ContestDraft(msgspec.Struct, frozen=True, kw_only=True):
     trees: tuple[Tree, ...] = ()
     rules: Rules = Rules()
     rounds: tuple[RoundDraft, ...] = ()
+    publish_names: Names = "masked"
     revision: int = 0
     published: int = -1
 
@@ -105,6 +110,11 @@ class ContestDraft(msgspec.Struct, frozen=True, kw_only=True):
     def zone(self) -> ZoneInfo:
         """The time zone that its dates are written in."""
         return ZoneInfo(self.timezone)
+
+    @property
+    def publishing_consent(self) -> str:
+        """The version of the consent whose holders' full names may be published where they win."""
+        return self.consent_version if self.publish_names == "winners" else ""
 
     def round(self, id: str) -> RoundDraft | None:
         """A round by its id."""
@@ -129,6 +139,7 @@ class ContestDraft(msgspec.Struct, frozen=True, kw_only=True):
             units=self.units,
             trees=self.trees,
             rounds=tuple(round.plan(self.id) for round in self.rounds if round.stage == "published"),
+            publishing_consent=self.publishing_consent,
             revision=self.published,
         )
 

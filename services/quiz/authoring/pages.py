@@ -86,6 +86,7 @@ class ContestPages:
             "documents": forms.documents_text(draft.documents),
             "categories": forms.categories_text(draft.categories),
             "consent": draft.consent_text,
+            "publish_names": draft.publish_names,
             "revision": str(draft.revision),
         }
         return self._edit(request, draft, values, None)
@@ -135,5 +136,5 @@ def said(request: Request, problem: Problem | None) -> dict[str, str]:
 def same(draft: ContestDraft, book: ContestBook) -> bool:
     """Whether everyone knows the contest as the draft has it."""
     known = book.contests[draft.id]
-    compared = ("title", "kind", "owner", "timezone", "documents", "categories", "units", "trees")
+    compared = ("title", "kind", "owner", "timezone", "documents", "categories", "units", "trees", "publishing_consent")
     return all(getattr(known, name) == getattr(draft, name) for name in compared)

@@ -112,9 +112,12 @@ class Drafts:
             found = [d async for d in self._rows.find({"draft": id})]
         return [row for d in sorted(found, key=lambda d: d["n"]) for row in msgspec.msgpack.decode(d["body"], type=list[Row])]
 
-    async def imported(self, id: str) -> None:
-        """Notes that the questions of a draft are in the bank."""
-        await self._note(id, state="imported")
+    async def take(self, draft: Draft, by: str) -> int:
+        """Adds the questions of a clean draft to the bank, once; returns how many there are. Raises Problem 409."""
+        questions = [row.question for row in await self.rows(draft.id) if row.question and not row.known]
+        await self._bank.add(draft.contest, questions, by, draft.id)
+        await self._note(draft.id, state="imported")
+        return len(questions)
 
     async def _note(self, id: str, **values: Any) -> None:
         with store_errors():

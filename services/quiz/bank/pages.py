@@ -22,6 +22,7 @@ from services.kit.web.pages import STATIC_SECONDS
 from services.quiz.bank.check import Job
 from services.quiz.bank.drafts import Draft, Drafts
 from services.quiz.bank.rules import DIFFICULTIES, fold
+from services.quiz.bank.sheet import Row
 from services.quiz.bank.store import Bank, Entry, Media
 from services.quiz.bank.template import DIFFICULTY, NAMES, template
 from services.quiz.domain import picture_path
@@ -41,6 +42,7 @@ SHOWN = {"": "Tất cả các dòng", "wrong": "Dòng có lỗi", "doubtful": "D
 """Which rows of a dry run a page shows."""
 
 Show = Literal["", "wrong", "doubtful", "known"]
+Verdict = Literal["good", "wrong", "doubtful", "known"]
 DraftId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 
 
@@ -101,7 +103,7 @@ class BankPages:
         contests = await self._contests()
         chosen = contest or (contests[0][0] if contests else "")
         if contest:
-            _known(contests, contest)
+            known_contest(contests, contest)
         entries = await self._bank.entries(chosen)
         in_use = [entry for entry in entries if entry.retired is None]
         found = [e for e in entries if (e.retired is not None) == retired and _fits(e, fold(q), topic, difficulty)]
@@ -144,7 +146,7 @@ class BankPages:
     async def upload(self, request: Request, form: OrganiserForm) -> Response:
         """Takes a file in and has it checked; nothing enters the bank yet."""
         contest, file = str(form.get("contest", "")), form.get("file")
-        _known(await self._contests(), contest)
+        known_contest(await self._contests(), contest)
         if not isinstance(file, UploadFile) or not file.filename:
             raise Problem(422, "file", "Hãy chọn một tệp.", field="file")
         data = await file.read(LARGEST + 1)
@@ -161,13 +163,13 @@ class BankPages:
         found = await self._draft(draft)
         if found.state in ("reading", "failed"):
             return render(request, "bank_reading.html", draft=found)
-        rows = [r for r in await self._drafts.rows(draft) if show == "" or show == _verdict(r)]
+        rows = [r for r in await self._drafts.rows(draft) if show == "" or show == verdict_of(r)]
         path = f"/console/bank/import/{draft}"
         return render(
             request,
             "bank_draft.html",
             draft=found,
-            rows=[(row, _verdict(row)) for row in _page(rows, page, ROWS_A_PAGE)],
+            rows=[(row, verdict_of(row)) for row in _page(rows, page, ROWS_A_PAGE)],
             pages=_pages(page, len(rows), ROWS_A_PAGE, path, {"show": show}),
             show=show,
             shown=SHOWN,
@@ -182,10 +184,8 @@ class BankPages:
         if found.state != "imported":
             if not found.clean:
                 raise Problem(409, "faults", "Tệp còn lỗi: chưa câu nào được nhập.")
-            questions = [row.question for row in await self._drafts.rows(draft) if row.question and not row.known]
-            await self._bank.add(found.contest, questions, who.id, draft)
-            await self._drafts.imported(draft)
-            await audited(request, "bank.imported", found.contest, draft=draft, questions=len(questions))
+            added = await self._drafts.take(found, who.id)
+            await audited(request, "bank.imported", found.contest, draft=draft, questions=added)
         return RedirectResponse(f"/console/bank?{urlencode({'contest': found.contest, 'added': found.wanted})}", 303)
 
     async def _draft(self, id: str) -> Draft:
@@ -208,7 +208,8 @@ def contests_of(book: ContestBook, database: Database) -> Contests:
     return listed
 
 
-def _known(contests: Sequence[tuple[str, str]], contest: str) -> None:
+def known_contest(contests: Sequence[tuple[str, str]], contest: str) -> None:
+    """Raises Problem 404 for a contest that is none of these."""
     if contest not in dict(contests):
         raise Problem(404, "contest", "Không có cuộc thi này.", field="contest")
 
@@ -231,7 +232,8 @@ def _counts(entries: Sequence[Entry]) -> list[tuple[str, list[int]]]:
     return [(topic, [*counts, sum(counts)]) for topic, counts in rows]
 
 
-def _verdict(row: Any) -> Show | Literal["good"]:
+def verdict_of(row: Row) -> Verdict:
+    """What a dry run says of a row."""
     if row.faults:
         return "wrong"
     if row.known:

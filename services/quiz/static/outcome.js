@@ -59,6 +59,12 @@ Hoithi.outcome = (function () {
     H.show(el("result-rank"), !!score.rank);
     if (score.rank) { el("result-rank").textContent = H.say("rank", { rank: score.rank }); }
     H.show(el("result-facts"), score.verdict !== "disqualified");
+    if (score.row_code) {
+      el("result-row-person").textContent = score.row_person;
+      el("result-row-code").textContent = score.row_code;
+      el("result-row-link").href = "/ket-qua/" + encodeURIComponent(score.attempt_id.split(":")[1]);
+      H.show(el("result-row"), true);
+    }
   }
 
   /* Asks for the result of an attempt until it is there, more and more rarely. */

@@ -164,6 +164,8 @@
       if (status !== 200 && status !== 201) { refuse(status, answer); return; }
       H.person.set({ id: answer.participant_id, token: answer.token, code: answer.resume_code, name: form.name });
       known();
+      el("known-note").textContent = answer.note || "";
+      H.show(el("known-note"), !!answer.note);
       el("known-title").focus();
     });
   }

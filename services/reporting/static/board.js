@@ -23,6 +23,15 @@
     return true;
   }
 
+  /* People per headcount, where that is known. */
+  function putRate(element, people) {
+    var headcount = element && Number(element.getAttribute("data-headcount"));
+    if (!headcount) { return; }
+    var english = document.documentElement.lang === "en";
+    var rate = (100 * people / headcount).toFixed(1).split(".");
+    element.textContent = showNumber(rate[0]) + (english ? "." : ",") + rate[1] + (english ? "%" : "\u00a0%");
+  }
+
   function lightUp(element) {
     element.className = "";
     void element.offsetWidth; // begins the animation anew
@@ -41,6 +50,7 @@
     var people = put(row.querySelector(".board-people"), count.people);
     var attempts = put(row.querySelector(".board-attempts"), count.attempts);
     if (!people && !attempts) { return false; }
+    putRate(row.querySelector(".board-rate"), count.people);
     row.setAttribute("data-people", count.people);
     row.setAttribute("data-attempts", count.attempts);
     lightUp(row);
@@ -99,6 +109,7 @@
     if (total) {
       put(document.getElementById("board-people"), total.people);
       put(document.getElementById("board-attempts"), total.attempts);
+      putRate(document.getElementById("board-rate"), total.people);
     }
     if (!news.whole) { fetchSoon(CHART_MS); }
   }

@@ -1,0 +1,122 @@
+"""Makes cuts: counts the shares of the partitions that this worker owns, adds them up; asks for a cut every hour of a round."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from services.events import ContestBook
+from services.kit.bus import BusDown, Transient
+from services.kit.clock import us_of
+from services.kit.derived import Derived
+from services.kit.runtime import Runtime
+from services.reporting.cuts import Cuts, Open
+from services.reporting.domain import State
+from services.reporting.share import Scope, Share, joined
+
+GRACE = timedelta(minutes=1)
+"""After the full hour: for what was received before it and is still on its way."""
+
+PATIENCE = timedelta(minutes=5)
+"""So long after its cut-off a cut waits for the verdicts on what was handed in by then."""
+
+HOUR = timedelta(hours=1)
+BACK = 24
+"""Hours that are looked back for a cut that nobody asked for, while no worker ran."""
+
+_LOOK_S = 1.0
+_AGAIN_S = 3.0
+
+log = structlog.get_logger(__name__)
+
+
+class Cutter:
+    """`derived` holds the partitions that this worker owns."""
+
+    def __init__(self, runtime: Runtime, book: ContestBook, derived: Derived[State]) -> None:
+        self._bus, self._clock, self._book, self._derived = runtime.bus, runtime.clock, book, derived
+        self._cuts = Cuts(runtime.store, runtime.bus, book, runtime.clock)
+        self._there: set[tuple[str, datetime]] = set()
+        self._due: dict[str, float] = {}
+
+    async def run(self, stop: Callable[[], bool]) -> None:
+        """Makes what is asked for, until `stop()`."""
+        while not stop():
+            try:
+                await self.turn()
+            except (Transient, BusDown) as error:
+                log.warning("cuts.put_off", error=str(error))
+            await asyncio.sleep(_LOOK_S)
+
+    async def turn(self) -> None:
+        """Looks once at every cut in the making; then at the clock."""
+        if self._derived.owned and not await self.make() and 0 in self._derived.owned:
+            await self.ask()
+
+    async def make(self) -> bool:
+        """Does what there is to do for the cuts in the making; whether there are any."""
+        opened = await self._cuts.opened()
+        for cut in opened:
+            for p in self._derived.owned.keys() - await self._cuts.shares_there(cut):
+                await self._count(cut, p)
+            if 0 in self._derived.owned:
+                await self._finish(cut)
+        return bool(opened)
+
+    async def ask(self) -> None:
+        """Asks for the cut of the last full hour in which a round was open, or of the last before it that is missing: one at a
+        time, so that people who ask for others need not wait for all of them."""
+        last = (self._clock.now() - GRACE).replace(minute=0, second=0, microsecond=0)
+        hours = [last - n * HOUR for n in range(BACK)]
+        self._there = {(contest, at) for contest, at in self._there if at >= hours[-1]}
+        for contest in self._book.contests:
+            plans = self._book.rounds(contest)
+            due = [at for at in hours if any(plan.opens <= at < plan.closes + HOUR for plan in plans)]
+            unsure = [at for at in due if (contest, at) not in self._there]
+            there = await self._cuts.made(contest, unsure)
+            self._there |= {(contest, at) for at in there}
+            missing = [at for at in unsure if at not in there]
+            if missing:
+                await self._cuts.ask(contest, missing[0])
+                return
+
+    async def _count(self, cut: Open, partition: int) -> None:
+        """Writes the share of a partition, once its state has taken in what the cut asks for."""
+        owned, name, began = self._derived.owned.get(partition), f"{cut.id}/{partition}", self._clock.monotonic()
+        if owned is None or any(owned.offsets.get(topic, 0) < ends[partition] for topic, ends in cut.ends.items()):
+            return
+        if began < self._due.get(name, 0.0):
+            return
+        share = Share(owned.state, [plan.id for plan in self._book.rounds(cut.contest)], us_of(cut.at))
+        for _ in share.count():
+            await asyncio.sleep(0)
+        if share.awaited and self._clock.now() < cut.at + PATIENCE:
+            # Counting over and over must not cost the worker more than a tenth of its time.
+            self._due[name] = began + max(_AGAIN_S, 10 * (self._clock.monotonic() - began))
+            return
+        await self._cuts.put_share(cut, partition, share)
+        self._due.pop(name, None)
+
+    async def _finish(self, cut: Open) -> None:
+        """Adds the shares up once all are there. Another that has been as far already made the same."""
+        if await self._cuts.shares_there(cut) != set(range(len(cut.parts))):
+            return
+        shares: dict[str, list[Scope]] = {}
+        for partition in range(len(cut.parts)):
+            share = await self._cuts.share(cut, partition)
+            if share is None:
+                return
+            for name, scope in share.items():
+                shares.setdefault(name, []).append(scope)
+        scopes: dict[str, Scope] = {}
+        for name, parts in shares.items():
+            for scopes[name] in joined(parts):
+                await asyncio.sleep(0)
+        await self._cuts.put(cut, scopes)
+        await self._cuts.close(cut)
+        log.info(
+            "cut.made", contest=cut.contest, at=cut.at.isoformat(), seconds=(self._clock.now() - cut.asked_at).total_seconds()
+        )

@@ -1,0 +1,261 @@
+"""What a closed round still lacks before its result may be settled and published, and the steps of that, for pages and API alike.
+
+All calls raise StoreDown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from services.events import ContestBook, ContestPublished, JournalDrained, RoundPlan
+from services.kit.clock import Clock, us_of
+from services.kit.problems import Problem
+from services.scoring.casebook import Casebook, Review
+from services.scoring.exclusions import WHYS, Exclusion, Exclusions, Why
+from services.scoring.journals import Journals
+from services.scoring.jury import reason_of
+from services.scoring.mending import Trials
+from services.scoring.prizes import Prize
+from services.scoring.settlement import Override, Settlement, Settlements
+from services.scoring.store import Head, Standings
+
+PROPOSED = "Đang có một đáp án mới chờ quyết định. Hãy công bố hoặc bỏ nó trước."
+
+MOST_PRIZES = 12
+MOST_WINNERS = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lack:
+    """One thing that is missing. `text` is the Vietnamese sentence, `values` fill its braces; `yields`: a person may set it aside
+    with a reason."""
+
+    code: str
+    text: str
+    values: dict[str, Any] = field(default_factory=dict)
+    yields: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Readiness:
+    """How a round stands. `head` is there once it is ranked as it closed and was reviewed; `hosts` are those whose journals may
+    still hold submissions of it, once it has closed; `mending`: a proposed key waits for a person."""
+
+    plan: RoundPlan
+    head: Head | None
+    review: Review | None
+    cases: int
+    hosts: Sequence[JournalDrained]
+    settlement: Settlement
+    mending: bool = False
+
+    @property
+    def lacks(self) -> list[Lack]:
+        """Everything that is missing, what was set aside included."""
+        found = []
+        if self.cases:
+            found.append(Lack(code="cases", text="Còn {n} trường hợp bất thường chờ quyết định.", values={"n": self.cases}))
+        if self.head is None:
+            found.append(Lack(code="not-ranked", text="Vòng thi chưa xếp hạng xong."))
+        if self.mending:
+            found.append(Lack(code="key-proposed", text=PROPOSED))
+        if self.review is not None and not self.review.agrees:
+            values = {"submitted": self.review.submitted, "judged": self.review.judged}
+            found.append(
+                Lack(code="audit", text="Đối soát chưa khớp: {submitted} lượt, {judged} điểm.", values=values, yields=True)
+            )
+        if self.hosts:
+            names = ", ".join(host.machine or host.host for host in self.hosts)
+            text = "Chưa chắc mọi bài đã về: còn chờ máy chủ {names}."
+            found.append(Lack(code="journals", text=text, values={"names": names}, yields=True))
+        return found
+
+    @property
+    def yields(self) -> bool:
+        """Whether there is something that a person may set aside: once all else is done."""
+        return all(lack.yields for lack in self.lacks) and bool(self.lacks)
+
+    @property
+    def blocks(self) -> list[Lack]:
+        """What stands in the way: all that is missing but what a person has set aside."""
+        override = self.settlement.override
+        aside = override is not None and override.at >= self.plan.closes
+        return [lack for lack in self.lacks if not (lack.yields and aside)]
+
+
+class Ready(NamedTuple):
+    """A round that nothing stands in the way of; `overridden`: because somebody said so."""
+
+    head: Head
+    settlement: Settlement
+    overridden: bool
+
+
+class Closing:
+    """The steps from a ranked round to a published one."""
+
+    def __init__(
+        self,
+        book: ContestBook,
+        casebook: Casebook,
+        standings: Standings,
+        settlements: Settlements,
+        exclusions: Exclusions,
+        trials: Trials,
+        journals: Journals,
+        clock: Clock,
+    ) -> None:
+        self._book, self._casebook, self._standings, self._settlements = book, casebook, standings, settlements
+        self._exclusions, self._trials, self._journals, self._clock = exclusions, trials, journals, clock
+
+    def round(self, round: str) -> tuple[RoundPlan, ContestPublished]:
+        """A round and its contest. Raises Problem 404."""
+        plan = self._book.round(round)
+        contest = self._book.contests.get(plan.contest) if plan else None
+        if plan is None or contest is None:
+            raise Problem(404, "round", "Không có vòng thi này.", field="round")
+        return plan, contest
+
+    async def readiness(self, plan: RoundPlan) -> Readiness:
+        """How a round stands."""
+        head, review = await self._standings.head(plan.id), await self._casebook.review(plan.id)
+        cases = (await self._casebook.counts(plan.id))["open"]
+        if head is not None:
+            stands = review is not None and (head.closes, head.marks) == (us_of(plan.closes), review.basis)
+            head = head if stands and head.told and not cases else None
+        return Readiness(
+            plan=plan,
+            head=head,
+            review=review,
+            cases=cases,
+            hosts=self._journals.waiting(plan) if self._clock.now() >= plan.closes else (),
+            settlement=await self._settlements.get(plan.id),
+            mending=await self._trials.pending(plan.id),
+        )
+
+    async def set_aside(self, plan: RoundPlan, reason: str, by: str) -> Override:
+        """Goes on without what may be set aside. Raises Problem 409 where there is no such thing, or 422."""
+        if not (await self.readiness(plan)).yields:
+            raise Problem(409, "nothing-to-set-aside", "Không còn gì phải bỏ qua.")
+        override = Override(reason=reason_of(reason), by=by, at=self._clock.now())
+        _done(await self._settlements.set_aside(plan.id, override))
+        return override
+
+    async def settle(self, plan: RoundPlan, persons: Sequence[Prize], units: Sequence[Prize]) -> None:
+        """Sets the prizes and asks for the outcome. Raises Problem 409, or 422 for more prizes than there may be."""
+        _check_number(persons, "prizes")
+        _check_number(units, "unit_prizes")
+        ready = await self._unblocked(plan)
+        _done(await self._settlements.plan(plan.id, persons, units))
+        override = ready.settlement.override if ready.overridden else None
+        _done(await self._settlements.ask(plan.id, ready.head.checksum, override))
+
+    async def excluded(self, plan: RoundPlan) -> list[Exclusion]:
+        """Who competes for no prize of a round."""
+        return await self._exclusions.of(plan.id)
+
+    async def exclude(self, plan: RoundPlan, attempt: str, why: str, reason: str, by: str) -> Exclusion:
+        """Lets the person of an attempt compete for no prize of a round; the rank stays. Raises Problem 404, 409 or 422."""
+        participant = await self._ranked(plan, attempt)
+        known: Why | None = next((each for each in WHYS if each == why), None)
+        if known is None:
+            raise Problem(422, "why", "Hãy chọn lý do.", field="why")
+        await self._in_draft(plan)
+        made = Exclusion(participant=participant, why=known, reason=reason_of(reason), by=by, at=self._clock.now())
+        await self._exclusions.put(plan.id, made)
+        return made
+
+    async def include(self, plan: RoundPlan, participant: str) -> None:
+        """Lets somebody compete again. Raises Problem 404 or 409."""
+        await self._in_draft(plan)
+        if participant not in {each.participant for each in await self._exclusions.of(plan.id)}:
+            raise Problem(404, "participant", "Người này không ở trong danh sách.", field="participant")
+        await self._exclusions.end(plan.id, participant)
+
+    def contest(self, contest: str) -> ContestPublished:
+        """A contest. Raises Problem 404."""
+        found = self._book.contests.get(contest)
+        if found is None:
+            raise Problem(404, "contest", "Không có cuộc thi này.", field="contest")
+        return found
+
+    async def unpublished(self, contest: str) -> list[RoundPlan]:
+        """The rounds that must be published before the contest's own prizes: those that are not yet."""
+        plans = self._book.rounds(contest)
+        return [plan for plan in plans if (await self._settlements.get(plan.id)).phase != "published"]
+
+    async def settle_contest(self, contest: str, persons: Sequence[Prize]) -> None:
+        """Sets the prizes over all rounds and asks for the outcome. Raises Problem 409 or 422."""
+        _check_number(persons, "prizes")
+        waiting = await self.unpublished(contest)
+        if waiting or not self._book.rounds(contest):
+            names = ", ".join(plan.name for plan in waiting)
+            raise Problem(409, "rounds-unpublished", "Còn vòng thi chưa công bố kết quả: {names}.", names=names)
+        _done(await self._settlements.plan(contest, persons, ()))
+        _done(await self._settlements.ask(contest, await self._basis(contest), None))
+
+    async def reopen_contest(self, contest: str) -> None:
+        """Takes a settled contest back. Raises Problem 409."""
+        _done(await self._settlements.reopen(contest))
+
+    async def publish_contest(self, contest: str) -> None:
+        """For good. Raises Problem 409 where a round has come since."""
+        outcome = (await self._settlements.get(contest)).outcome
+        if await self.unpublished(contest) or outcome is None or outcome.checksum != await self._basis(contest):
+            raise Problem(409, "rounds-changed", "Cuộc thi có thêm vòng từ khi tính giải. Hãy mở lại và tính lại.")
+        _done(await self._settlements.publish(contest))
+
+    async def _basis(self, contest: str) -> str:
+        """Names the published results that a contest's prizes rest on."""
+        outcomes = [(await self._settlements.get(plan.id)).outcome for plan in self._book.rounds(contest)]
+        return sha256("\n".join(outcome.digest for outcome in outcomes if outcome).encode()).hexdigest()
+
+    async def _ranked(self, plan: RoundPlan, attempt: str) -> str:
+        """The person of an attempt, who has a rank in the round."""
+        participant, _, rest = attempt.strip().partition(":")
+        head = (await self.readiness(plan)).head
+        if head is None:
+            raise Problem(409, "not-ranked", "Vòng thi chưa xếp hạng xong.")
+        if rest.rpartition(":")[0] != plan.id or await self._standings.rank(plan.id, head, participant) is None:
+            raise Problem(404, "attempt", "Không có lượt thi này.", field="attempt")
+        return participant
+
+    async def _in_draft(self, plan: RoundPlan) -> None:
+        if (await self._settlements.get(plan.id)).phase != "draft":
+            raise Problem(409, "phase", "Giải đã tính: hãy mở lại rồi mới thay đổi.")
+
+    async def reopen(self, plan: RoundPlan) -> None:
+        """Takes a settled round back. Raises Problem 409."""
+        _done(await self._settlements.reopen(plan.id))
+
+    async def publish(self, plan: RoundPlan) -> None:
+        """For good. Raises Problem 409."""
+        ready = await self._unblocked(plan)
+        outcome = ready.settlement.outcome
+        if outcome is None or outcome.checksum != ready.head.checksum:
+            raise Problem(409, "ranking-changed", "Xếp hạng đã thay đổi từ khi tính giải. Hãy mở lại và tính lại.")
+        _done(await self._settlements.publish(plan.id))
+
+    async def _unblocked(self, plan: RoundPlan) -> Ready:
+        readiness = await self.readiness(plan)
+        if readiness.blocks:
+            first = readiness.blocks[0]
+            codes = [lack.code for lack in readiness.blocks]
+            raise Problem(409, first.code, first.text, extra={"lacks": codes}, **first.values)
+        assert readiness.head is not None
+        return Ready(readiness.head, readiness.settlement, bool(readiness.lacks))
+
+
+def _check_number(prizes: Sequence[Prize], field: str) -> None:
+    if len(prizes) > MOST_PRIZES or sum(prize.count for prize in prizes) > MOST_WINNERS:
+        raise Problem(
+            422, "prizes", "Nhiều nhất {most} loại giải, {winners} giải.", field=field, most=MOST_PRIZES, winners=MOST_WINNERS
+        )
+
+
+def _done(moved: bool) -> None:
+    if not moved:
+        raise Problem(409, "phase", "Người khác vừa thay đổi. Hãy tải lại trang.")

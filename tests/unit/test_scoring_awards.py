@@ -1,0 +1,111 @@
+"""Units by rate: the headcount of the day of the closing, the tree of that day, and what the prizes' event tells of it."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.events import ContestPublished, HeadcountApproved, Unit, encode
+from services.scoring import awards, publication
+from services.scoring.domain import Row
+from services.scoring.headcounts import Headcounts
+from services.scoring.prizes import Prize
+from tests.scoring_house import CONTEST, NOW, PLAN
+from tests.unit.published_round import final_round
+
+DAY = date(2026, 11, 25)  # of PLAN's closing, in Hải Phòng
+
+
+def approved(unit: str, as_of: str, people: int | None, revision: int = 0, category: str = "") -> HeadcountApproved:
+    return HeadcountApproved(
+        time=NOW, contest="thi", unit=unit, category=category, as_of=as_of, people=people, source="UBND", revision=revision
+    )
+
+
+def counts(*events: HeadcountApproved) -> Headcounts:
+    headcounts = Headcounts()
+    for event in events:
+        headcounts.read(event.type, encode(event))
+    return headcounts
+
+
+@pytest.mark.parametrize(
+    ("events", "people"),
+    [
+        ([], None),
+        ([approved("A", "2026-11-01", 100)], 100),
+        ([approved("A", "2026-11-01", 100), approved("A", "2026-11-25", 120)], 120),
+        ([approved("A", "2026-11-01", 100), approved("A", "2026-11-26", 120)], 100),
+        ([approved("A", "2026-11-26", 120)], None),
+        ([approved("A", "2026-11-01", 100), approved("A", "2026-11-01", 90, 1)], 90),
+        ([approved("A", "2026-10-01", 80), approved("A", "2026-11-01", 100), approved("A", "2026-11-01", None, 1)], 80),
+        ([approved("A", "2026-11-01", 55, category="giao-vien")], None),
+        ([approved("B", "2026-11-01", 55)], None),
+    ],
+)
+def test_the_newest_entry_of_the_day_counts(events: list[HeadcountApproved], people: int | None) -> None:
+    assert counts(*events).people("thi", "A", DAY) == people
+
+
+@given(st.lists(st.tuples(st.sampled_from(["2026-10-01", "2026-11-01"]), st.integers(0, 3)), unique=True).flatmap(
+    lambda held: st.tuples(st.just(held), st.permutations(held))))  # fmt: skip
+def test_headcounts_do_not_depend_on_the_order_of_the_facts(orders: tuple[list[tuple[str, int]], list[tuple[str, int]]]) -> None:
+    one, other = ([approved("A", day, 10 * n, n) for day, n in order] for order in orders)
+    assert counts(*one).people("thi", "A", DAY) == counts(*other).people("thi", "A", DAY)
+
+
+def rows(*units: str) -> list[Row]:
+    return [Row(n, f"p{n}", 1, "Lê H***", unit, 9, 1000, None) for n, unit in enumerate(units, 1)]
+
+
+def contest(*units: Unit) -> ContestPublished:
+    return msgspec.structs.replace(CONTEST, units=(Unit(code="HP", parent=None, name="Hải Phòng", kind="city"), *units))
+
+
+def ward(code: str, **more: str) -> Unit:
+    return Unit(code=code, parent="HP", name=f"Phường {code}", kind="ward", **more)  # type: ignore[arg-type]
+
+
+def test_a_unit_that_was_merged_counts_with_the_one_it_went_into() -> None:
+    merged = contest(ward("A"), ward("B", ended="2026-11-20", merged_into="A"), ward("C", ended="2026-12-01", merged_into="A"))
+    known = counts(approved("A", "2026-11-20", 4), approved("B", "2026-01-01", 2))
+    found = awards.figures(merged, PLAN, rows("A", "B", "B", "C", "gone"), known)
+    assert {each.code: (each.people, each.headcount) for each in found} == {"A": (3, 4), "C": (1, None)}
+
+
+def test_the_event_names_winners_by_participant_and_units_by_their_figure() -> None:
+    final = final_round(300)
+    outcome = publication.conclude(final)
+    told = awards.awarded(final, outcome)
+    assert len(told.persons) + len(told.units) == len(outcome.awards)
+    first = told.persons[0]
+    assert (first.participant, first.name, first.prize) == (final.rows[0].participant, "Nguyễn Thị Ánh Nguyệt", "Giải Nhất")
+    assert not {person.participant for person in told.persons} & final.excluded.keys()
+    judged = {(each.participant, each.n): each for each in final.judged}
+    by = {row.participant: row for row in final.rows}
+    for person in told.persons:
+        row = by[person.participant]
+        assert (person.correct, person.gap, person.unit) == (row.correct, row.gap, row.unit)
+        assert person.received_at
+        assert round(person.received_at.timestamp() * 1e6) == judged[row.participant, row.n].received
+    drawn = {outcome.participants[lot.id] for each in outcome.minutes if each.ladder == "persons" for lot in each.order}
+    assert {person.participant for person in told.persons if person.drawn} == drawn & {p.participant for p in told.persons}
+    assert drawn
+    rates = [unit.figure for unit in told.units if unit.by == "rate"]
+    assert rates == sorted(rates, reverse=True)
+    assert all(0 < rate <= 100 for rate in rates)
+    figures = {figure.code: figure.people for figure in final.units}
+    assert all(unit.figure == figures[unit.unit] for unit in told.units if unit.by == "people")
+    assert told.id == f"{final.plan.id}/awards/0"
+
+
+def test_units_without_a_headcount_are_named_where_a_prize_goes_by_rate() -> None:
+    final = final_round(300)
+    (unknown,) = [figure.code for figure in final.units if figure.headcount is None]
+    assert awards.uncounted(final) == (unknown,)
+    by_people = msgspec.structs.replace(final, unit_prizes=(Prize(name="Tập thể", count=1, by="people"),))
+    assert awards.uncounted(by_people) == ()

@@ -1,0 +1,145 @@
+"""The worker's part of a contest's own prizes: asked for once every round is published, made from the published files, told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import pytest
+from bson import Binary
+
+from services.events import ParticipantErased, ParticipantRegistered, PrizesAwarded, decode, encode
+from services.kit.bus import Record
+from services.kit.clock import us_of
+from services.kit.console import Role
+from services.kit.problems import Problem
+from services.kit.runtime import Runtime
+from services.kit.security import Secrets
+from services.kit.settings import Settings
+from services.scoring.handlers import Library
+from services.scoring.headcounts import Headcounts
+from services.scoring.prizes import Prize
+from services.scoring.settlement import Outcome
+from services.scoring.settling import Settler
+from services.scoring.store import Head
+from tests.console_house import submit
+from tests.scoring_house import CONTEST, NOW, PLAN, ScoringHouse
+from tests.unit.published_round import SALT, final_round, written
+
+PAGE = "/console/rounds/thi/overall"
+FINAL = final_round(40, plan=PLAN)
+
+
+@pytest.fixture
+async def scoring(tmp_path: Path) -> Any:
+    made = ScoringHouse(tmp_path)
+    yield made
+    await made.house.close()
+
+
+def settler(scoring: ScoringHouse, folder: Path) -> Settler:
+    runtime = Runtime(
+        service="scoring", settings=Settings(data_dir=folder), clock=scoring.clock, bus=cast("Any", scoring.bus),
+        journal=cast("Any", None), store=scoring.store, secrets=Secrets(folder), encode=encode,
+    )  # fmt: skip
+    return Settler(runtime, Library(scoring.book), Headcounts())
+
+
+async def publish_round(scoring: ScoringHouse) -> None:
+    """The round of the house as published: its standings, its file."""
+    file = written(FINAL)
+    digest = file.splitlines()[-1].partition(b'"digest":"')[2][:64].decode()
+    await scoring.store["draws"].insert_many([{"_id": PLAN.id, "seed": Binary(bytes(32)), "salt": Binary(SALT), "at": NOW}])
+    await scoring.standings.write(PLAN.id, "c" * 64, {"": FINAL.rows})
+    head = Head(
+        revision=0, checksum="c" * 64, closes=us_of(PLAN.closes), marks=b"", ranked_at=NOW, people=len(FINAL.rows),
+        attempts=len(FINAL.judged), valid=1, perfect=1, told=True,
+    )  # fmt: skip
+    assert await scoring.standings.claim(PLAN.id, None, head)
+    await scoring.settlements.keep_file(PLAN.id, digest, file)
+    outcome = Outcome(awards=(), draws=None, names={}, units={}, digest=digest, checksum="c" * 64, perfect=1, finalised_at=NOW)
+    assert await scoring.settlements.ask(PLAN.id, "c" * 64, None)
+    assert await scoring.settlements.settle(PLAN.id, outcome)
+    assert await scoring.settlements.publish(PLAN.id)
+    await scoring.settlements.told(PLAN.id)
+
+
+async def test_a_contest_is_settled_from_the_files_of_its_rounds(scoring: ScoringHouse, tmp_path: Path) -> None:
+    worker, browser = settler(scoring, tmp_path), await scoring.house.signed_in("city")
+    refused = await submit(browser, PAGE, PAGE, action="settle", persons="Giải Nhất: 1")
+    assert refused.status_code == 409
+    assert "Tuần 1" in refused.text
+    await publish_round(scoring)
+    await worker.turn()  # commits the draw
+    page = await submit(browser, PAGE, PAGE, action="settle", persons="Giải Nhất: 1\nGiải Nhì: 2")
+    assert "Đang tính giải" in page.text
+    await worker.turn()
+    settled = await browser.get(PAGE)
+    assert FINAL.rows[0].name in settled.text
+    assert not scoring.bus.published
+    await submit(browser, PAGE, PAGE, action="publish")
+    await worker.turn()
+    await worker.turn()
+    (record,) = scoring.bus.published
+    told = decode(record.headers["ce_type"], record.value)
+    assert isinstance(told, PrizesAwarded)
+    assert [person.prize for person in told.persons] == ["Giải Nhất", "Giải Nhì", "Giải Nhì"]
+    rank = {row.participant: row.rank for row in FINAL.rows}
+    assert rank[told.persons[0].participant] == 1, "equals draw"
+    assert all(rank[person.participant] <= 3 for person in told.persons)
+    assert (await submit(browser, PAGE, PAGE, action="reopen")).status_code == 409
+    assert await scoring.house.actions() == ["results.settle", "results.publish"]
+
+
+async def test_a_round_that_came_since_keeps_the_prizes_from_being_published(scoring: ScoringHouse, tmp_path: Path) -> None:
+    worker = settler(scoring, tmp_path)
+    await publish_round(scoring)
+    await worker.turn()
+    await scoring.closing.settle_contest("thi", (Prize(name="Giải Nhất", count=1),))
+    await worker.turn()
+    later = msgspec.structs.replace(PLAN, id="thi.tuan-2", revision=1)
+    scoring.book.apply(msgspec.structs.replace(CONTEST, rounds=(PLAN, later), revision=1))
+    with pytest.raises(Problem, match="rounds-changed"):
+        await scoring.closing.publish_contest("thi")
+
+
+async def test_winners_who_agreed_are_named_in_full_and_nobody_else(scoring: ScoringHouse, tmp_path: Path) -> None:
+    worker = settler(scoring, tmp_path)
+    scoring.book.apply(msgspec.structs.replace(CONTEST, publishing_consent="v2", revision=1))
+    first, second, third, fourth, last = (row.participant for row in [*FINAL.rows[:4], FINAL.rows[-1]])
+    said = [
+        person(first, "Đặng Thuỳ Trâm", "v2"),
+        person(second, "Nguyễn Văn Hai", "v1"),
+        person(third, "Lê Thị Ba", "v2"),
+        ParticipantErased(time=NOW, participant=third, contest="thi", revision=1),
+        person(fourth, "Phạm Bốn", "v1"),
+        person(fourth, "Phạm Văn Bốn", "v2", 1),
+        person(last, "Không Đạt Giải", "v2"),
+    ]
+    scoring.bus.held["participants"] = [
+        Record("participants", 0, at, event.key, encode(event), {"ce_type": event.type}, 0) for at, event in enumerate(said)
+    ]
+    await publish_round(scoring)
+    await worker.turn()
+    await scoring.closing.settle_contest("thi", (Prize(name="Giải", count=20),))
+    await worker.turn()
+    outcome = (await scoring.settlements.get("thi")).outcome
+    assert outcome
+    shown = {each.participant: each.name for each in outcome.awarded.persons} if outcome.awarded else {}
+    assert shown | {first: "Đặng Thuỳ Trâm", fourth: "Phạm Văn Bốn"} == shown
+    assert all(shown[row.participant] == row.name for row in FINAL.rows if row.participant in shown.keys() - {first, fourth})
+    assert {second, third} <= shown.keys()
+    assert sorted(shown.values()) == sorted(award.name for award in outcome.awards)
+
+
+def person(participant: str, name: str, consent: str, revision: int = 0) -> ParticipantRegistered:
+    return ParticipantRegistered(
+        time=NOW, participant=participant, contest="thi", name=name, phone="+84900000000", unit="A", categories=(),
+        consent=consent, revision=revision,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ["reader", "operator"])
+async def test_only_the_city_sees_it(scoring: ScoringHouse, role: Role) -> None:
+    assert (await (await scoring.house.signed_in(role)).get(PAGE)).status_code == 403
