@@ -36,7 +36,7 @@ chaos: $(VENV)/.dev ## 200 kills under 300 attempts a second on three Kafka brok
 	$(BIN)/python -m tests.chaos.storm --kills $(or $(KILLS),200) --bus $(or $(BUS),kafka) $(if $(SEED),--seed $(SEED))
 
 .PHONY: bench
-bench: bench-submit bench-ranking ## every benchmark
+bench: bench-submit bench-ranking bench-turnout ## every benchmark
 
 .PHONY: bench-submit
 bench-submit: $(VENV)/.dev ## durable submissions a second against FastAPI's empty endpoint (needs wrk, two cores)
@@ -45,6 +45,10 @@ bench-submit: $(VENV)/.dev ## durable submissions a second against FastAPI's emp
 .PHONY: bench-ranking
 bench-ranking: $(VENV)/.dev ## 300,000 attempts ranked, drawn and published; pages of standings
 	$(BIN)/python -m tests.load.bench_ranking
+
+.PHONY: bench-turnout
+bench-turnout: $(VENV)/.dev ## turnout of 2,000 units at a million attempts and at a tenth of them; how long a cut takes
+	$(BIN)/python -m tests.load.bench_turnout
 
 .PHONY: lock
 lock: ## write the lock files anew from pyproject.toml, with the newest versions that it allows

@@ -35,7 +35,7 @@ class TurnoutRow(BaseModel):
 
 class Turnout(BaseModel):
     as_of: datetime = Field(
-        description="The cut-off that was asked for; else when the figures were read, a second ago while the store answers"
+        description="The cut-off that was asked for; else when the figures were read: two seconds ago while the store answers"
     )
     average: float | None = Field(description="People per headcount of all these units whose headcount is known, in percent")
     rows: list[TurnoutRow] = Field(description="Best first; equals by name")

@@ -27,7 +27,7 @@ from services.kit.clock import Clock
 from services.kit.problems import Problem
 from services.kit.store import LOOSE, find_ids, insert_facts, store_errors
 from services.reporting.handlers import TOPICS
-from services.reporting.share import Scope, decode, encode
+from services.reporting.share import Scope, Share, decode, encode
 
 if TYPE_CHECKING:
     from services.kit.store import Database
@@ -155,10 +155,10 @@ class Cuts:
             found = [d async for d in self._open.find({})]
         return sorted((msgspec.convert({**d, "_id": None}, Open) for d in found), key=lambda cut: (cut.asked_at, cut.id))
 
-    async def put_share(self, cut: Open, partition: int, scopes: Mapping[str, Scope]) -> None:
+    async def put_share(self, cut: Open, partition: int, share: Share) -> None:
         """Notes what a partition adds; the first share of a partition stands. Raises StoreDown."""
-        body = Binary(zlib.compress(encode(scopes)))
-        await insert_facts(self._parts, [{"_id": f"{cut.id}/{partition}", "body": body}])
+        body = await asyncio.to_thread(lambda: zlib.compress(encode(share.scopes())))
+        await insert_facts(self._parts, [{"_id": f"{cut.id}/{partition}", "body": Binary(body)}])
 
     async def shares_there(self, cut: Open) -> set[int]:
         """The partitions whose share is there. Raises StoreDown."""
@@ -174,10 +174,9 @@ class Cuts:
     async def put(self, cut: Open, scopes: Mapping[str, Scope]) -> None:
         """Stores what the shares add up to; what was stored first stands. Scopes lie under their content, so that a round that
         has ended is not stored again every hour. Raises StoreDown."""
-        bodies = {name: encode({"": scope}) for name, scope in scopes.items()}
-        digests = {name: blake2b(body, digest_size=16).hexdigest() for name, body in bodies.items()}
-        documents = {digests[name]: Binary(zlib.compress(body)) for name, body in bodies.items()}
-        await insert_facts(self._scopes, [{"_id": digest, "body": body} for digest, body in documents.items()])
+        packed = {name: await asyncio.to_thread(_packed, scope) for name, scope in scopes.items()}
+        digests = {name: digest for name, (digest, _) in packed.items()}
+        await insert_facts(self._scopes, [{"_id": digest, "body": body} for digest, body in dict(packed.values()).items()])
         made = {"_id": cut.id, "made_at": self._clock.now(), "scopes": sorted([name, digest] for name, digest in digests.items())}
         await insert_facts(self._made, [made])
 
@@ -196,6 +195,12 @@ class Cuts:
         if sum(scope.size for scope in self._held.values()) > _HELD:
             self._held = held
         return held
+
+
+def _packed(scope: Scope) -> tuple[str, Binary]:
+    """The id under which a scope lies, and its bytes."""
+    body = encode({"": scope})
+    return blake2b(body, digest_size=16).hexdigest(), Binary(zlib.compress(body))
 
 
 def busy() -> Problem:

@@ -97,7 +97,7 @@ class Cutter:
             # Counting over and over must not cost the worker more than a tenth of its time.
             self._due[name] = began + max(_AGAIN_S, 10 * (self._clock.monotonic() - began))
             return
-        await self._cuts.put_share(cut, partition, share.scopes())
+        await self._cuts.put_share(cut, partition, share)
         self._due.pop(name, None)
 
     async def _finish(self, cut: Open) -> None:

@@ -29,9 +29,14 @@ ALL = 0
 HOUR = 3_600_000_000
 """Microseconds."""
 
-_VERDICTS: tuple[Verdict | None, ...] = (None, "valid", "late", "disqualified")
-_STARTED, _SUBMITTED = 4, 8
-_PACKED = struct.Struct("<HHBIIHqHH")
+VERDICTS: tuple[Verdict | None, ...] = (None, "valid", "late", "disqualified")
+"""By their numbers, the two low bits of an attempt's marks."""
+
+STARTED, SUBMITTED = 4, 8
+"""The other marks."""
+
+PACKED = struct.Struct("<HHBIIHqHH")
+"""How the fields of an `Attempt` lie in a person's bytes."""
 
 
 class Attempt(NamedTuple):
@@ -51,11 +56,11 @@ class Attempt(NamedTuple):
 
     @property
     def verdict(self) -> Verdict | None:
-        return _VERDICTS[self.marks & 3]
+        return VERDICTS[self.marks & 3]
 
     @property
     def submitted(self) -> bool:
-        return bool(self.marks & _SUBMITTED)
+        return bool(self.marks & SUBMITTED)
 
     @property
     def perfect(self) -> bool:
@@ -129,12 +134,12 @@ class Judgement(NamedTuple):
 
 def started(state: State, id: Id) -> None:
     """A paper was handed out."""
-    _mark(state, id, _STARTED, "started")
+    _mark(state, id, STARTED, "started")
 
 
 def submitted(state: State, id: Id, at: int) -> None:
     """A submission was received, at so many microseconds since the epoch."""
-    _mark(state, id, _SUBMITTED, "submitted", at)
+    _mark(state, id, SUBMITTED, "submitted", at)
 
 
 def scored(state: State, id: Id, judgement: Judgement) -> None:
@@ -148,7 +153,7 @@ def scored(state: State, id: Id, judgement: Judgement) -> None:
     new = Attempt(
         round,
         id.n,
-        old.marks & ~3 | _VERDICTS.index(verdict),
+        old.marks & ~3 | VERDICTS.index(verdict),
         revision,
         state.number(unit),
         state.set_number(categories),
@@ -168,7 +173,7 @@ def scored(state: State, id: Id, judgement: Judgement) -> None:
 
 def unpack(packed: bytes) -> list[Attempt]:
     """A person's attempts."""
-    return [Attempt._make(fields) for fields in _PACKED.iter_unpack(packed)]
+    return [Attempt._make(fields) for fields in PACKED.iter_unpack(packed)]
 
 
 def view(state: State) -> bytes:
@@ -199,7 +204,7 @@ def _find(attempts: list[Attempt], round: int, n: int) -> Attempt:
 
 def _put(state: State, participant: str, attempts: list[Attempt], new: Attempt) -> list[Attempt]:
     changed = [a for a in attempts if a.round != new.round or a.n != new.n] + [new]
-    state.people[participant] = b"".join(_PACKED.pack(*attempt) for attempt in changed)
+    state.people[participant] = b"".join(PACKED.pack(*attempt) for attempt in changed)
     return changed
 
 

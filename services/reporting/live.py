@@ -21,7 +21,8 @@ from services.reporting.share import NOTHING, Cell
 from services.reporting.store import Views
 
 PERIOD = 1.0
-"""Seconds between two reads of the views, and between two looks at what has changed."""
+"""Seconds between two reads of the views, and between two looks at what has changed. Figures twice as old are still shown while
+newer ones are read, so that nobody waits for the store where many ask."""
 
 HEARTBEAT = 15.0
 MOST_STREAMS = 5_000
@@ -38,19 +39,22 @@ class Live:
     def __init__(self, views: Views, board: Board, clock: Clock) -> None:
         self._views, self._board, self._clock = views, board, clock
         self._reading: asyncio.Task[None] | None = None
-        self._due = 0.0
+        self._due, self._interval = 0.0, PERIOD
         self.as_of: datetime | None = None
 
-    async def fresh(self) -> datetime:
-        """Returns the time of which the board tells, at most a second ago; earlier while the store is away.
+    async def fresh(self, *, newest: bool = False) -> datetime:
+        """Returns the time of which the board tells, two seconds ago at most; earlier while the store is away, or with `newest`
+        waits for what is there now, if a second has gone by.
 
         Raises StoreDown when the views were never read.
         """
-        if self.as_of is None or self._clock.monotonic() >= self._due:
+        late = self._clock.monotonic() - self._due
+        if self.as_of is None or late >= 0:
             if self._reading is None or self._reading.done():
                 self._reading = asyncio.create_task(self._read())
-            # One who leaves must not take the read from the others.
-            await asyncio.shield(self._reading)
+            if self.as_of is None or newest or late >= self._interval:
+                # One who leaves must not take the read from the others.
+                await asyncio.shield(self._reading)
         assert self.as_of is not None
         return self.as_of
 
@@ -68,7 +72,8 @@ class Live:
                 raise
             log.warning("board.stale", error=str(error))
         # A large board takes at most a quarter of the process.
-        self._due = began + max(PERIOD, 4 * (self._clock.monotonic() - began))
+        self._interval = max(PERIOD, 4 * (self._clock.monotonic() - began))
+        self._due = began + self._interval
 
 
 class Listener:
@@ -137,7 +142,7 @@ class Stream:
         while not stop():
             if self._listeners:
                 try:
-                    as_of = await self._live.fresh()
+                    as_of = await self._live.fresh(newest=True)
                     self._produce(as_of)
                 except Transient as error:
                     log.warning("stream.store_down", error=str(error))

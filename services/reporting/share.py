@@ -7,11 +7,12 @@ is always taken whole, so that nobody counts twice.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import reduce
 from typing import NamedTuple
 
 import msgspec
 
-from services.reporting.domain import ALL, Attempt, State, unpack
+from services.reporting.domain import ALL, PACKED, SUBMITTED, VERDICTS, State
 
 OUTCOMES = ("submitted", "valid", "late", "disqualified")
 """What may have become of an attempt that was handed in by the time of a cut."""
@@ -53,12 +54,14 @@ class Scope(msgspec.Struct, frozen=True, array_like=True):
     @property
     def whole(self) -> Cell:
         """Everybody, everywhere."""
-        return added(self.cells.get("", {}).values())
+        return reduce(added, self.cells.get("", {}).values(), NOTHING)
 
 
-def added(cells: Iterable[Cell]) -> Cell:
+def added(one: Cell, other: Cell) -> Cell:
     """The sum of cells whose people are different ones."""
-    return Cell(*(sum(column) for column in zip(NOTHING, *cells, strict=True)))
+    a, b, c, d, e, f = one
+    g, h, i, j, k, m = other
+    return Cell(a + g, b + h, c + i, d + j, e + k, f + m)
 
 
 def joined(scopes: Iterable[Scope]) -> Iterator[Scope]:
@@ -71,7 +74,7 @@ def joined(scopes: Iterable[Scope]) -> Iterator[Scope]:
             mine = cells.setdefault(category, {})
             for unit, cell in units.items():
                 held = mine.get(unit)
-                mine[unit] = added((held, cell)) if held else cell
+                mine[unit] = added(held, cell) if held else cell
         for outcome, count in scope.outcomes.items():
             outcomes[outcome] = outcomes.get(outcome, 0) + count
         for unit, at in scope.last.items():
@@ -81,6 +84,13 @@ def joined(scopes: Iterable[Scope]) -> Iterator[Scope]:
 
 Place = tuple[int, int, int]
 """A scope, a unit and a set of categories, by their numbers."""
+
+_WHOLE = -1
+"""The scope that is the whole contest. Its people and perfect papers are counted, all else is the sum of its rounds."""
+
+_PEOPLE, _ATTEMPTS, _PERFECT, _CORRECT, _TOTAL, _EXCLUDED = range(len(NOTHING))
+_LAST = len(NOTHING)
+_VALID = VERDICTS.index("valid")
 
 
 class Share:
@@ -94,83 +104,92 @@ class Share:
         self._names = ("", *rounds)
         self._rounds = {state.names[round]: round for round in rounds if round in state.names}
         self._rows: dict[Place, list[int]] = {}
-        self._outcomes: dict[int, dict[str, int]] = {}
-        self._last: dict[tuple[int, int], int] = {}
+        self._outcomes: dict[tuple[int, int], int] = {}
         self.awaited = 0
 
     def count(self) -> Iterator[None]:
         """Counts everybody, slice by slice."""
         for done, person in enumerate(list(self._state.people), 1):
-            self._person(unpack(self._state.people[person]))
+            self._person(self._state.people[person])
             if done % _SLICE == 0:
                 yield
 
     def scopes(self) -> dict[str, Scope]:
         """The figures by round; those of the whole contest under ""."""
-        numbers = {"": _WHOLE} | {name: number for number, name in self._rounds.items()}
-        return {name: self._scope(numbers[name]) if name in numbers else Scope() for name in self._names}
+        names = list(self._state.names)
+        rounds = {name: self._scope(number, names) for number, name in self._rounds.items()}
+        whole = [self._scope(_WHOLE, names), *rounds.values()]
+        # People of one round may be people of another: the contest has its own.
+        bare = [whole[0], *(Scope(_without_people(each.cells), each.outcomes, each.last) for each in whole[1:])]
+        *_, everything = joined(bare)
+        return {name: rounds.get(name, Scope()) for name in self._names} | {"": everything}
 
-    def _person(self, attempts: list[Attempt]) -> None:
-        valid = [a for a in attempts if a.round in self._rounds and a.at <= self._until and self._attempt(a)]
-        if valid:
-            self._stand(_WHOLE, valid)
-            for round in {attempt.round for attempt in valid}:
-                self._stand(round, [attempt for attempt in valid if attempt.round == round])
-
-    def _attempt(self, attempt: Attempt) -> bool:
-        """Counts an attempt, for itself; whether it is valid."""
-        verdict = attempt.verdict
-        if attempt.submitted:
-            self._outcome(attempt.round, "submitted")
-            self.awaited += verdict is None
-        if verdict is None:
-            return False
-        self._outcome(attempt.round, verdict)
-        for scope in (attempt.round, _WHOLE):
-            row = self._row(scope, attempt)
-            if verdict == "valid":
-                row[_ATTEMPTS] += 1
-                row[_CORRECT] += attempt.correct
-                row[_TOTAL] += attempt.total
-                place = scope, attempt.unit
-                self._last[place] = max(attempt.at, self._last.get(place, 0))
-            else:
+    def _person(self, packed: bytes) -> None:
+        # Fields by position and one row an attempt: this runs for every attempt of the city, every hour.
+        latest: dict[int, tuple[int, str, int, int, int]] = {}
+        perfect: set[int] = set()
+        for round, n, marks, _, unit, categories, at, correct, total in PACKED.iter_unpack(packed):
+            if at > self._until or round not in self._rounds:
+                continue
+            verdict = marks & 3
+            if marks & SUBMITTED:
+                self._outcome(round, SUBMITTED)
+                self.awaited += not verdict
+            if not verdict:
+                continue
+            self._outcome(round, verdict)
+            row = self._row((round, unit, categories))
+            if verdict != _VALID:
                 row[_EXCLUDED] += 1
-        return verdict == "valid"
+                continue
+            row[_ATTEMPTS] += 1
+            row[_CORRECT] += correct
+            row[_TOTAL] += total
+            row[_LAST] = max(row[_LAST], at)
+            # The round's name decides between equals: its number depends on which fact came first.
+            mine = at, self._rounds[round], n, unit, categories
+            latest[round] = max(mine, latest.get(round, mine))
+            if correct == total > 0:
+                perfect.add(round)
+        for round, (_, _, _, unit, categories) in latest.items():
+            self._stand((round, unit, categories), round in perfect)
+        if latest:
+            _, _, _, unit, categories = max(latest.values())
+            self._stand((_WHOLE, unit, categories), bool(perfect))
 
-    def _stand(self, scope: int, valid: list[Attempt]) -> None:
-        """Counts a person in a scope, where the latest of these attempts was made."""
-        latest = valid[0] if len(valid) == 1 else max(valid, key=lambda a: (a.at, self._rounds[a.round], a.n))
-        row = self._row(scope, latest)
+    def _stand(self, place: Place, perfect: bool) -> None:
+        row = self._row(place)
         row[_PEOPLE] += 1
-        row[_PERFECT] += any(attempt.perfect for attempt in valid)
+        row[_PERFECT] += perfect
 
-    def _row(self, scope: int, attempt: Attempt) -> list[int]:
-        place = scope, attempt.unit, attempt.categories
+    def _row(self, place: Place) -> list[int]:
         row = self._rows.get(place)
         if row is None:
-            row = self._rows[place] = [0] * len(NOTHING)
+            row = self._rows[place] = [0] * (len(NOTHING) + 1)
         return row
 
-    def _outcome(self, round: int, outcome: str) -> None:
-        for scope in (round, _WHOLE):
-            counts = self._outcomes.setdefault(scope, {})
-            counts[outcome] = counts.get(outcome, 0) + 1
+    def _outcome(self, round: int, outcome: int) -> None:
+        self._outcomes[round, outcome] = self._outcomes.get((round, outcome), 0) + 1
 
-    def _scope(self, number: int) -> Scope:
-        names = list(self._state.names)
+    def _scope(self, number: int, names: list[str]) -> Scope:
         cells: dict[str, dict[str, Cell]] = {}
+        last: dict[str, int] = {}
         for (scope, unit, categories), row in self._rows.items():
             if scope == number:
                 for category in (ALL, *self._state.sets[categories]):
                     units = cells.setdefault(names[category], {})
-                    units[names[unit]] = added((units.get(names[unit], NOTHING), Cell(*row)))
-        last = {names[unit]: at for (scope, unit), at in self._last.items() if scope == number}
-        return Scope(cells, self._outcomes.get(number, {}), last)
+                    units[names[unit]] = added(units.get(names[unit], NOTHING), Cell(*row[:_LAST]))
+                if row[_ATTEMPTS]:
+                    last[names[unit]] = max(row[_LAST], last.get(names[unit], 0))
+        words = {SUBMITTED: "submitted"} | {VERDICTS.index(word): word for word in VERDICTS if word}
+        outcomes = {words[outcome]: count for (round, outcome), count in self._outcomes.items() if round == number}
+        return Scope(cells, outcomes, last)
 
 
-_WHOLE = -1
-_PEOPLE, _ATTEMPTS, _PERFECT, _CORRECT, _TOTAL, _EXCLUDED = range(len(NOTHING))
+def _without_people(cells: Mapping[str, Mapping[str, Cell]]) -> dict[str, dict[str, Cell]]:
+    return {
+        category: {unit: cell._replace(people=0, perfect=0) for unit, cell in units.items()} for category, units in cells.items()
+    }
 
 
 def encode(scopes: Mapping[str, Scope]) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, reduce
 from math import ceil
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
@@ -148,23 +148,17 @@ def rolled_up(shape: Shape, cells: Mapping[str, Cell]) -> dict[str, Cell]:
     for code, cell in cells.items():
         to = shape.stands.get(code)
         if to is not None:
-            total[to] = _sum(total.get(to), cell)
+            held = total.get(to)
+            total[to] = added(held, cell) if held else cell
     # Parents stand before children: backwards, each has got all of its own when it is passed on.
     for code in reversed(list(shape.parents)):
         parent = shape.parents[code]
         cell = total.get(code, NOTHING)
         if parent is not None and cell != NOTHING:
-            total[parent] = _sum(total.get(parent), cell)
-    total[""] = added(cells.values())
+            held = total.get(parent)
+            total[parent] = added(held, cell) if held else cell
+    total[""] = reduce(added, cells.values(), NOTHING)
     return total
-
-
-def _sum(one: Cell | None, other: Cell) -> Cell:
-    if one is None:
-        return other
-    a, b, c, d, e, f = one
-    g, h, i, j, k, m = other
-    return Cell(a + g, b + h, c + i, d + j, e + k, f + m)
 
 
 class Table:

@@ -195,8 +195,12 @@ async def test_many_who_ask_at_once_cost_one_read(rig: Rig) -> None:
     await rig.live.fresh()
     assert rig.views.reads == 1
     rig.clock.advance(timedelta(seconds=1))
-    await rig.live.fresh()
-    assert rig.views.reads == 2
+    first = rig.live.as_of
+    assert await rig.live.fresh() == first, "figures of a second ago, while newer ones are read"
+    await rig.live.fresh(newest=True)
+    assert (rig.views.reads, rig.live.as_of) == (2, rig.clock.now())
+    rig.clock.advance(timedelta(seconds=2))
+    assert await rig.live.fresh() == rig.clock.now(), "nobody has asked for a while"
 
 
 async def test_while_the_store_is_away_the_last_figures_stand_with_their_time(rig: Rig) -> None:

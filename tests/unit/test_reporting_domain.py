@@ -165,7 +165,7 @@ def cut_anew(facts: list[Fact], until: int) -> dict[str, Scope]:
         def put(fact: Fact, cell: Cell, cells: dict[str, dict[str, Cell]] = cells) -> None:
             for category in {"", *fact.categories}:
                 units = cells.setdefault(category, {})
-                units[fact.unit] = added((units.get(fact.unit, Cell()), cell))
+                units[fact.unit] = added(units.get(fact.unit, Cell()), cell)
 
         for f in within:
             put(f, Cell(attempts=1, correct=f.correct, total=TOTAL) if f.verdict == "valid" else Cell(excluded=1))

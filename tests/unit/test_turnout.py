@@ -105,7 +105,7 @@ def test_people_add_up_in_any_tree(drawn: dict[str, tuple[str | None, str | None
     made = shape(city, "territory", DAY)
     cells: dict[str, Cell] = {}
     for code, people in stamped:
-        cells[code] = added((cells.get(code, Cell()), Cell(people=people)))
+        cells[code] = added(cells.get(code, Cell()), Cell(people=people))
     total = rolled_up(made, cells)
     everybody = sum(people for _, people in stamped)
     assert total[""].people == everybody

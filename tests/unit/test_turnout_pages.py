@@ -112,11 +112,17 @@ async def test_a_secretary_sees_people_of_headcount_attempts_and_rank_at_once(ho
     text = words(page)
     assert status == 200
     assert "2/4 người (50,0 %) · 3 lượt" in text
-    assert "Học sinh 5 2 40,0 % 80,0 % 2" in text, "headcount, people, rate, target, missing"
-    assert "Giáo viên chưa có số liệu 0 chưa có số liệu –" in text
+    assert "Học sinh 2 /5 40,0 % 80,0 % 2" in text, "people, headcount, rate, target, missing"
+    assert "Giáo viên 0 chưa có số liệu –" in text
     _, page = await house.page("district", "A")
     assert "2/4 người (50,0 %) · 3 lượt · xếp 1/2" in words(page)
     assert "Bình quân chung 50,0 %" in words(page)
+
+
+async def test_who_looks_after_a_unit_comes_to_its_turnout_first(house: House) -> None:
+    for role, subtree, first in (("unit", "A1", "/console/turnout/hp"), ("district", "A", "/console/contests")):
+        browser = await house.console.signed_in(role, subtree)
+        assert str((await browser.get("/console")).url).endswith(first)
 
 
 async def test_a_foreign_subtree_is_nowhere(house: House) -> None:
@@ -152,7 +158,7 @@ async def test_the_units_below_are_compared_with_a_week_before_and_ranked_by_rat
     await house.cuts.put(cut, {"": Scope({"": {"A1": Cell(1, 1)}})})
     _, page = await house.page("city", unit="HP", by="rate")
     assert "+2 người, +2 lượt, +16,7 điểm %" in words(page)
-    assert "1 Quận Bình 2 1 50,0 % 1 1 +1 +50 điểm % 2 Quận An 10 2 20,0 % 2 1 +1 +10 điểm %" in words(page)
+    assert "1 Quận Bình 1 /2 50,0 % 1 1 +1 +50 điểm % 2 Quận An 2 /10 20,0 % 2 1 +1 +10 điểm %" in words(page)
     _, page = await house.page("city", unit="HP", as_of=week.isoformat())
     assert "1/12 người (8,3 %) · 1 lượt" in words(page)
     assert "đã chốt" in words(page)

@@ -10,14 +10,17 @@ from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData
 
 from services.kit.console import passwords
-from services.kit.console.accounts import ROLE_NAMES, WITH_CODE, Account, clean_email
+from services.kit.console.accounts import ROLE_NAMES, WITH_CODE, Account, Role, clean_email
 from services.kit.console.lockout import FREE
 from services.kit.console.passes import Pass
 from services.kit.problems import Problem
 from services.kit.web.console import COOKIE, Console, GuestForm, MemberForm, console_of
 from services.kit.web.pages import language, render
 
-HOME = "/console/contests"
+HOME = "/console/"
+FIRST: dict[Role, str] = {"unit": "/console/turnout", "reader": "/console/turnout"}
+"""The page that an account comes to first; others to the contests."""
+
 ADMIN_LINK = "admin-link"
 """Who acts, in the audit log, where it was the holder of the admin link."""
 
@@ -25,10 +28,11 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/console")
+@router.get(HOME)
 async def home(request: Request) -> Response:
     """To the first page, or to sign in."""
     account = await console_of(request).account(request, "full")
-    return RedirectResponse(HOME if account else "/console/sign-in", 303)
+    return RedirectResponse(FIRST.get(account.role, "/console/contests") if account else "/console/sign-in", 303)
 
 
 @router.get("/console/login")
