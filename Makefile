@@ -29,14 +29,14 @@ check: $(VENV)/.dev ## style, formatting, types, and which part may import which
 
 .PHONY: test
 test: check ## check, then every test: unit, contract, integration, end to end (browser: Chromium)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 .PHONY: chaos
 chaos: $(VENV)/.dev ## 200 kills under 300 attempts a second on three Kafka brokers, then the audit (SEED=…, KILLS=…, BUS=local)
 	$(BIN)/python -m tests.chaos.storm --kills $(or $(KILLS),200) --bus $(or $(BUS),kafka) $(if $(SEED),--seed $(SEED))
 
 .PHONY: bench
-bench: bench-submit bench-ranking bench-turnout ## every benchmark
+bench: bench-submit bench-ranking bench-turnout bench-report ## every benchmark
 
 .PHONY: bench-submit
 bench-submit: $(VENV)/.dev ## durable submissions a second against FastAPI's empty endpoint (needs wrk, two cores)
@@ -45,6 +45,10 @@ bench-submit: $(VENV)/.dev ## durable submissions a second against FastAPI's emp
 .PHONY: bench-ranking
 bench-ranking: $(VENV)/.dev ## 300,000 attempts ranked, drawn and published; pages of standings
 	$(BIN)/python -m tests.load.bench_ranking
+
+.PHONY: bench-report
+bench-report: $(VENV)/.dev ## submissions while reports of a million attempts are being made, and without
+	$(BIN)/python -m tests.load.bench_report
 
 .PHONY: bench-turnout
 bench-turnout: $(VENV)/.dev ## turnout of 2,000 units at a million attempts and at a tenth of them; how long a cut takes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -11,7 +11,7 @@ import msgspec
 from fastapi import APIRouter
 
 from services.events import ContestBook, ContestPublished, JournalDrained, RoundPlan, Unit, encode
-from services.kit.bus import Bus, Outgoing
+from services.kit.bus import Bus, Outgoing, Record
 from services.kit.clock import ManualClock, us_of
 from services.kit.runtime import Face, Runtime
 from services.kit.security import Secrets
@@ -66,12 +66,16 @@ CONTEST = ContestPublished(
 
 
 class Heard:
-    """As much of a bus as decisions need: what was published."""
+    """As much of a bus as decisions need: what was published, and what a topic is said to hold."""
 
     paused = ()
 
     def __init__(self) -> None:
         self.published: list[Outgoing] = []
+        self.held: dict[str, list[Record]] = {}
+
+    async def batches(self, topic: str) -> AsyncIterator[Sequence[Record]]:
+        yield self.held.get(topic, [])
 
     async def publish(self, records: Sequence[Outgoing]) -> None:
         self.published += records

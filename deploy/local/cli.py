@@ -120,15 +120,15 @@ def relay() -> int:
 
 @contest.command(help="Nạp một cuộc thi từ thư mục có contest.yaml, questions.csv, units.csv.")
 def load(directory: Path) -> int:
-    from services.quiz.contest_files import ContestErrors
-    from services.quiz.loading import load as run
+    from deploy.local.loading import load as run
+    from services.kit.faults import FaultsFound
 
     try:
-        id = _in_house(Settings(), lambda house: run(house.runtime("quiz"), directory))
-    except ContestErrors as errors:
+        id, headcounts = _in_house(Settings(), lambda house: run(house, directory))
+    except FaultsFound as errors:
         print(errors, file=sys.stderr)
         return 1
-    terminal.print(f"Đã nạp cuộc thi {id}.")
+    terminal.print(f"Đã nạp cuộc thi {id}{f', {headcounts} số liệu thuộc diện' if headcounts else ''}.")
     return 0
 
 

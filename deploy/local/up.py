@@ -176,11 +176,11 @@ async def _load_first(settings: Settings, port: int | None) -> None:
     try:
         if not await _published(house):
             # Imported by need: it is needed once.
-            from services.quiz.loading import load
+            from deploy.local.loading import load
 
             if port:
                 await _until(lambda: _listens(port))
-            await load(house.runtime("quiz"), EXAMPLE, shifted=True)
+            await load(house, EXAMPLE, shifted=True)
     finally:
         await house.close()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from deploy.local.folders import running
 from services.events import TOPICS, JournalDrained, asyncapi, encode
-from services.kit.bus import Bus, Outgoing, Subscription, TopicSpec
+from services.kit.bus import LARGEST, Bus, Outgoing, Subscription, TopicSpec
 from services.kit.clock import Clock, SystemClock
 from services.kit.console import AuditLog
 from services.kit.locallog import LocalLog, LocalLogSettings
@@ -201,10 +201,12 @@ def topics() -> dict[str, TopicSpec]:
     """The topic table as the bus sees it, each topic with its dead letters."""
     specs: dict[str, TopicSpec] = {}
     for topic in TOPICS.values():
+        largest = topic.largest or LARGEST
         specs[topic.name] = TopicSpec(
-            name=topic.name, partitions=topic.partitions, log=topic.log, kept=topic.kept, secure=topic.personal
+            name=topic.name, partitions=topic.partitions, log=topic.log, kept=topic.kept, secure=topic.personal, largest=largest
         )
         specs[topic.dlq] = TopicSpec(
-            name=topic.dlq, partitions=topic.partitions, log=DEAD_LETTERS, kept=topic.dlq_kept, secure=topic.personal
-        )
+            name=topic.dlq, partitions=topic.partitions, log=DEAD_LETTERS, kept=topic.dlq_kept, secure=topic.personal,
+            largest=largest,
+        )  # fmt: skip
     return specs

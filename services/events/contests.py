@@ -89,7 +89,10 @@ class RoundPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ContestPublished(Event, frozen=True, kw_only=True):
-    """A contest in full, with its units and the plan of its rounds as they stood when it was published."""
+    """A contest in full, with its units and the plan of its rounds as they stood when it was published.
+
+    `publishing_consent` is the version of the consent whose holders' full names may be published where they win; empty: nobody's.
+    """
 
     type: ClassVar[str] = PREFIX + "contest.published.v1"
     topic: ClassVar[str] = "contests"
@@ -104,6 +107,7 @@ class ContestPublished(Event, frozen=True, kw_only=True):
     units: tuple[Unit, ...]
     rounds: tuple[RoundPlan, ...]
     trees: tuple[Tree, ...] = ()
+    publishing_consent: str = ""
     revision: int = 0
 
     @property

@@ -56,7 +56,8 @@ class RoundFinalised(RoundRanked, frozen=True, kw_only=True):
 
 
 class PersonAwarded(msgspec.Struct, frozen=True, kw_only=True):
-    """One person's prize. `name` is as everyone may see it; `drawn`: a draw among equals decided."""
+    """One person's prize. `name` is as everyone may see it; `predicted` is what the person predicted, `gap` how far off that was;
+    `drawn`: a draw among equals decided."""
 
     prize: str
     participant: str
@@ -66,6 +67,7 @@ class PersonAwarded(msgspec.Struct, frozen=True, kw_only=True):
     gap: int | None = None
     received_at: Moment | None = None
     drawn: bool = False
+    predicted: int | None = None
 
 
 class UnitAwarded(msgspec.Struct, frozen=True, kw_only=True):

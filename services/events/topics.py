@@ -14,7 +14,7 @@ class Topic:
     """`log` names the files of the local log that hold the topic: what one commit must hold together shares one.
 
     `readers` are services; "outside" stands for consumers that are not ours. `kept` is None where the topic is compacted:
-    the last record of each key stays for ever.
+    the last record of each key stays for ever. `largest` is how many bytes an event may have, where it is more than usual.
     """
 
     name: str
@@ -26,6 +26,7 @@ class Topic:
     kept: timedelta | None
     personal: bool = False
     partitions: int = PARTITIONS
+    largest: int | None = None
     dlq_kept: timedelta = timedelta(days=365)
 
     @property
@@ -36,6 +37,9 @@ class Topic:
     def dlq(self) -> str:
         return self.name + ".dlq"
 
+
+LARGEST_CONTEST = 8 * 1024 * 1024
+"""Bytes: a contest with 5,000 units in several trees takes one or two."""
 
 _DAYS_90 = timedelta(days=90)
 
@@ -49,6 +53,7 @@ _ROWS = (
         log="contests",
         kept=None,
         partitions=1,
+        largest=LARGEST_CONTEST,
     ),
     Topic(
         name="keys",

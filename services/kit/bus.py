@@ -7,6 +7,7 @@ What stands here is the whole contract; the local log (`kit/locallog/`) and Kafk
     └─ NotReady    a fact it needs is not there yet (a key, a contest)
     Fenced         raised by the bus: another member owns the partition now; drop what was not written
     BusDown        raised by publish: nothing of the batch is promised
+    TooLarge       raised by publish: a record that its topic never takes; nothing of the batch was published
 
 Order of work for a batch (design §4.7): the handler decodes, writes its facts and returns outcomes; the bus writes the dead
 letters and waits for them; then it publishes what the outcomes carry and commits explicit next offsets. On the local log these
@@ -42,16 +43,27 @@ class BusDown(Exception):
     """The bus could not take the batch."""
 
 
+class TooLarge(ValueError):
+    """A record is larger than its topic takes, today and tomorrow: to try again is no use."""
+
+
+MIB = 1024 * 1024
+LARGEST = MIB - 64 * 1024
+"""Bytes of a record that every broker takes, with what it is wrapped in."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicSpec:
     """A topic as a bus sees it. `log` names the files of the local log that hold it; `kept` is None where the topic is
-    compacted: the last record of each key stays for ever. What is `secure` is overwritten when it is deleted."""
+    compacted: the last record of each key stays for ever. What is `secure` is overwritten when it is deleted. `largest` is how
+    many bytes a record's value may have."""
 
     name: str
     partitions: int
     log: str
     kept: timedelta | None
     secure: bool = False
+    largest: int = LARGEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +182,13 @@ class Bus(Protocol):
     async def close(self) -> None:
         """Waits for what was accepted, then lets go."""
         ...
+
+
+def check_sizes(records: Sequence[Outgoing], topics: Mapping[str, TopicSpec]) -> None:
+    """Raises TooLarge for the first record that its topic does not take."""
+    for record in records:
+        if len(record.value) > (largest := topics[record.topic].largest):
+            raise TooLarge(f"{record.topic}: a record of {len(record.value)} bytes, of {largest} at most")
 
 
 FATE = ("error", "topic", "partition", "offset", "tries")

@@ -29,3 +29,6 @@ BOARD_SECONDS = Histogram(
 )
 STREAMS = Gauge("hoithi_streams", "Open server-sent event streams.")
 MESSAGES = Counter("hoithi_messages_total", "Messages to people, by channel and outcome.", ["channel", "outcome"])
+GATEWAY_OPEN = Gauge(
+    "hoithi_gateway_open", "1 while a gateway of messages is left alone because it was away too often.", ["channel"]
+)

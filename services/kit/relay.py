@@ -16,7 +16,7 @@ from typing import Protocol
 
 import structlog
 
-from services.kit.bus import Bus, BusDown, Outgoing
+from services.kit.bus import Bus, BusDown, Outgoing, Record, TooLarge, dead_letter
 from services.kit.clock import Clock
 from services.kit.delivery import backoff
 from services.kit.locallog import LocalLog
@@ -116,8 +116,11 @@ class Relay:
         records, next_ = source.scan(position, None, dict.fromkeys(self._local.topics_in(name)), _RECORDS, _BYTES)
         if next_ == position:
             return False
-        if records:
-            await self._bus.publish([Outgoing(r.topic, r.key, r.value, r.headers) for r in records])
+        try:
+            await self._bus.publish([_as_it_is(record) for record in records])
+        except TooLarge:
+            for record in records:
+                await self._forward_one(name, record)
         with self._local.log(GROUP).transaction() as transaction:
             move(transaction.connection, GROUP, self._known, {(name, 0): next_})
         self._known[name, 0] = self._positions[name] = next_
@@ -129,11 +132,24 @@ class Relay:
             await self._bus.publish([self._tell(self._until, leaving=leaving)])
             self._beat_due = self._clock.monotonic() + self._beat
 
+    async def _forward_one(self, name: str, record: Record) -> None:
+        """Forwards a record by itself; of one that no broker takes, a dead letter says which it was and why."""
+        try:
+            await self._bus.publish([_as_it_is(record)])
+        except TooLarge as error:
+            log.error("relay.too_large", log=name, topic=record.topic, offset=record.offset, error=str(error))
+            empty = Record(record.topic, record.partition, record.offset, record.key, b"", record.headers, record.timestamp)
+            await self._bus.publish([dead_letter(empty, str(error), 1)])
+
     def _care(self) -> None:
         """Says how much waits, and drops the files whose records the brokers hold once they have outlived their time."""
         for name, position in self._positions.items():
             RELAY_BACKLOG.labels(name).set(behind(self._local, name, position))
             self._local.log(name).trim(below=position)
+
+
+def _as_it_is(record: Record) -> Outgoing:
+    return Outgoing(record.topic, record.key, record.value, record.headers)
 
 
 class StoreAndForward:

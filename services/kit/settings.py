@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 def _either(name: str) -> AliasChoices:
     return AliasChoices(f"HOITHI_{name}", name)
+
+
+def _json_object(text: str) -> str:
+    if not isinstance(json.loads(text), dict):
+        raise ValueError("not a JSON object")
+    return text
 
 
 class Settings(BaseSettings):
@@ -74,6 +81,69 @@ class Settings(BaseSettings):
 
     mail_from: str = "Hội Thi <khong-tra-loi@localhost>"
     """The sender of e-mails."""
+
+    sms_url: str | None = None
+    """Where an SMS gateway takes one message as one JSON object (POST); without it SMS wait in the outbox."""
+
+    sms_key: SecretStr = SecretStr("")
+    """Sent as `Authorization: Bearer …`; also fills `{key}` in `sms_body`."""
+
+    sms_sender: str = ""
+    """Fills `{sender}` in `sms_body`: the registered brand name."""
+
+    sms_body: Annotated[str, AfterValidator(_json_object)] = '{"to": "{to}", "text": "{text}", "from": "{sender}", "id": "{id}"}'
+    """The gateway's JSON object, with `{to}`, `{text}`, `{sender}`, `{key}` and `{id}` in its texts."""
+
+    sms_accepted: Annotated[str, Field(pattern=r"^$|^[^=]+=.+$")] = ""
+    """What an answer 2xx must hold to be a yes, e.g. `CodeResult=100` (a dotted path and its value); empty: any does."""
+
+    sms_idempotent: bool = False
+    """Whether the gateway takes the same `Idempotency-Key` twice for one message: then nothing stays uncertain."""
+
+    sms_accents: bool = False
+    """Whether SMS keep their diacritics: then one holds 70 characters instead of 160."""
+
+    sms_price: Annotated[int, Field(ge=0)] = 800
+    """What one SMS costs, in đồng, for estimates."""
+
+    zalo_url: str = "https://business.openapi.zalo.me/message/template"
+    """Zalo's notification service (ZNS)."""
+
+    zalo_token: SecretStr = SecretStr("")
+    """The access token of the Official Account; without it Zalo messages wait in the outbox."""
+
+    zalo_template: str = ""
+    """The id of the approved ZNS template."""
+
+    zalo_data: Annotated[str, AfterValidator(_json_object)] = '{"noi_dung": "{text}", "lien_ket": "{lien_ket}"}'
+    """The template's `template_data`, with the placeholders of reminders and `{text}` in its texts."""
+
+    zalo_price: Annotated[int, Field(ge=0)] = 300
+    """What one Zalo message costs, in đồng, for estimates."""
+
+    webhook_url: str | None = None
+    """Where reminders to units are posted, signed as Standard Webhooks say."""
+
+    webhook_secret: SecretStr = SecretStr("")
+    """The secret of that signature (`whsec_…`); without it nothing is posted."""
+
+    gateway_timeout_s: Annotated[float, Field(gt=0, le=60)] = 20.0
+    """How long a gateway of messages may take to answer, in seconds."""
+
+    reminders_most: Annotated[int, Field(ge=0)] = 3
+    """How many reminders a person gets in a contest, at most."""
+
+    reminder_gap_h: Annotated[float, Field(ge=0)] = 48.0
+    """How many hours lie between two reminders to a person, at least."""
+
+    quiet_from: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "21:00"
+    """When reminders stop in the evening, by the contest's clock."""
+
+    quiet_until: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "07:00"
+    """When they begin again; the same time as `quiet_from`: they never stop."""
+
+    roster_days: Annotated[int, Field(ge=0)] = 90
+    """How many days after a contest's last round the rosters of its units are deleted."""
 
     example: bool = True
     """Whether `make run` loads the example contest where there is none yet."""

@@ -1,99 +1,58 @@
-"""Sends what waits in the outbox by SMTP. A message is claimed durably before it is sent, so that no crash sends it twice."""
+"""E-mail: the gateway that speaks SMTP, and what the mails say."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from email.header import Header
 from email.mime.text import MIMEText
 from email.utils import format_datetime, formataddr, parseaddr
-from hashlib import blake2b
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
-import structlog
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from services.events import Event, MessageDelivered, MessageFailed
-from services.kit.bus import BusDown, Transient
-from services.kit.i18n import show_time, translate
-from services.kit.metrics import MESSAGES
+from services.kit.i18n import show_number, show_time, translate
 from services.kit.runtime import Runtime
-from services.notify.domain import Outcome
-from services.notify.store import Outbox
+from services.notify.domain import Channel, Result
+from services.notify.gateways import Deliver, GatewayAway, short_id
 
-_TIMEOUT = 20.0
-_AT_ONCE = 50
-
-log = structlog.get_logger(__name__)
 _templates = Environment(  # noqa: S701 (plain text)
     loader=PackageLoader("services.notify"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
 
 
-class Sender:
-    """Sends while there is an `SMTP_URL`; without one, messages wait."""
+class Smtp:
+    """A mail server, over one connection a session."""
 
-    def __init__(self, runtime: Runtime, outbox: Outbox) -> None:
-        self._runtime, self._outbox = runtime, outbox
+    channel: Channel = "email"
+    at_once = 1
+    repeatable = False
 
-    async def run(self, stop: Callable[[], bool]) -> None:
-        """Sends until `stop()`."""
-        while not stop():
-            sent = 0
-            try:
-                await self._outbox.find_lost(self._runtime.clock.now())
-                if self._runtime.settings.smtp_url:
-                    sent = await self.send_due(stop)
-            except (Transient, BusDown) as error:
-                log.warning("mail.put_off", error=str(error))
-            if not sent:
-                await asyncio.sleep(0.5)
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
 
-    async def send_due(self, stop: Callable[[], bool]) -> int:
-        """Sends what is due, over one connection; returns how many it tried."""
-        due = await self._outbox.waiting(self._runtime.clock.now(), _AT_ONCE)
-        if not due:
-            return 0
-        client = _client(self._runtime.settings.smtp_url or "")
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Deliver]:
+        client = _client(self._runtime.settings.smtp_url or "", self._runtime.settings.gateway_timeout_s)
         try:
             await client.connect()
         except (aiosmtplib.SMTPException, OSError) as error:
-            log.warning("mail.gateway_away", error=type(error).__name__)
-            await asyncio.sleep(2)
-            return 0
-        tried = 0
+            raise GatewayAway(type(error).__name__) from error
+
+        async def deliver(message: Mapping[str, Any]) -> Result:
+            if not client.is_connected:
+                return Result("again", "connection closed")
+            return await _deliver(client, compose(message, self._runtime))
+
         try:
-            for message in due:
-                if stop() or not client.is_connected:
-                    break
-                if await self._outbox.claim(message["_id"], self._runtime.clock.now()):
-                    await self._send(client, message)
-                    tried += 1
+            yield deliver
         finally:
             client.close()
-        return tried
-
-    async def _send(self, client: aiosmtplib.SMTP, message: dict[str, Any]) -> None:
-        outcome, reason = await _deliver(client, compose(message, self._runtime))
-        MESSAGES.labels("email", outcome).inc()
-        log.info("mail", message=message["_id"], outcome=outcome, reason=reason)
-        if outcome == "again":
-            await self._outbox.put_off(message["_id"], self._runtime.clock.now(), message["tries"], reason)
-            return
-        about = {"time": self._runtime.clock.now(), "message": message["_id"], "contest": message["contest"], "channel": "email"}
-        if outcome == "sent":
-            await self._tell(MessageDelivered(**about))
-        elif outcome == "failed":
-            await self._tell(MessageFailed(**about, reason=reason))
-        await self._outbox.ended(message["_id"], outcome, reason)
-
-    async def _tell(self, event: Event) -> None:
-        await self._runtime.bus.publish([self._runtime.outgoing(event)])
 
 
-async def _deliver(client: aiosmtplib.SMTP, mail: MIMEText) -> tuple[Outcome, str]:
+async def _deliver(client: aiosmtplib.SMTP, mail: MIMEText) -> Result:
     """What sending came to, and a reason that names nobody: gateways quote the address in their words, so only codes are kept."""
     try:
         await client.send_message(mail)
@@ -103,36 +62,58 @@ async def _deliver(client: aiosmtplib.SMTP, mail: MIMEText) -> tuple[Outcome, st
         return _refused(error.code)
     except (aiosmtplib.SMTPException, OSError) as error:
         # The connection broke somewhere after the claim: the gateway may have taken the message.
-        return "uncertain", type(error).__name__
-    return "sent", ""
+        return Result("uncertain", type(error).__name__, away=True)
+    return Result("sent")
 
 
-def _refused(code: int) -> tuple[Outcome, str]:
-    return ("failed" if code >= 500 else "again"), f"smtp {code}"
+def _refused(code: int) -> Result:
+    return Result("failed" if code >= 500 else "again", f"smtp {code}")
 
 
-def compose(message: dict[str, Any], runtime: Runtime) -> MIMEText:
+def compose(message: Mapping[str, Any], runtime: Runtime) -> MIMEText:
     """The mail that a message becomes. Its Message-ID is the same however often it is composed."""
-    language = message["language"]
-
-    def say(sentence: str, **values: Any) -> str:
-        return translate(sentence, language).format(**values)
-
-    base = (runtime.settings.public_url or f"http://localhost:{runtime.settings.port}").rstrip("/")
-    received = show_time(message["received_at"], language)
-    link = f"{base}/c/{message['contest']}/ket-qua/{message['attempt']}"
+    subject, text = _result(message, runtime) if message["purpose"] == "result" else (message["subject"], message["text"])
     # The older of Python's two mail interfaces: the newer one loses blanks where it folds a Vietnamese subject (CPython 3.11).
-    mail = MIMEText(_templates.get_template("result.txt").render(message, _=say, received=received, link=link), "plain", "utf-8")
+    mail = MIMEText(text, "plain", "utf-8")
     mail["From"] = formataddr(parseaddr(runtime.settings.mail_from))
-    mail["To"] = message["email"]
-    mail["Subject"] = Header(say("Kết quả lượt thi {n}, {round}: {title}", **message), "utf-8", header_name="Subject").encode()
+    mail["To"] = message["to"]
+    mail["Subject"] = Header(subject, "utf-8", header_name="Subject").encode()
     mail["Date"] = format_datetime(runtime.clock.now())
-    mail["Message-ID"] = f"<{blake2b(message['_id'].encode(), digest_size=16).hexdigest()}@hoithi>"
+    mail["Message-ID"] = f"<{short_id(message['_id'])}@hoithi>"
     mail["Auto-Submitted"] = "auto-generated"
+    if optout := message.get("optout"):
+        mail["List-Unsubscribe"] = f"<{optout}>"
+        mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     return mail
 
 
-def _client(url: str) -> aiosmtplib.SMTP:
+def _result(message: Mapping[str, Any], runtime: Runtime) -> tuple[str, str]:
+    """Subject and text of the message about an attempt."""
+    received = show_time(message["received_at"], message["language"])
+    link = f"{base_url(runtime)}/c/{message['contest']}/ket-qua/{message['attempt']}"
+    text = rendered("result.txt", message["language"], {**message, "link": link, "received": received})
+    subject = translate("Kết quả lượt thi {n}, {round}: {title}", message["language"]).format(**message)
+    return subject, text
+
+
+def rendered(template: str, language: str, values: Mapping[str, Any]) -> str:
+    """A text of this folder's templates in a language."""
+
+    def say(sentence: str, **filled: Any) -> str:
+        return translate(sentence, language).format(**filled)
+
+    def number(value: float) -> str:
+        return show_number(value, language)
+
+    return _templates.get_template(template).render(values, _=say, show_number=number)
+
+
+def base_url(runtime: Runtime) -> str:
+    """Where people reach the pages."""
+    return (runtime.settings.public_url or f"http://localhost:{runtime.settings.port}").rstrip("/")
+
+
+def _client(url: str, timeout: float) -> aiosmtplib.SMTP:
     """A client for `smtp://user:password@host:port` (STARTTLS where offered) or `smtps://…`."""
     parts = urlsplit(url)
     secure = parts.scheme == "smtps"
@@ -142,5 +123,5 @@ def _client(url: str) -> aiosmtplib.SMTP:
         username=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
         use_tls=secure,
-        timeout=_TIMEOUT,
+        timeout=timeout,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -15,23 +16,16 @@ from services.kit.web import render
 from services.kit.web.console import audited, needs, needs_form
 from services.notify.domain import STATES, States, masked
 from services.notify.store import COUNTED, Outbox
+from services.notify.words import CHANNEL_NAMES, PURPOSES, REASONS, STATE_NAMES
 
 PAGE = 50
 
 Operator = Annotated[Account, Depends(needs("city", "operator"))]
 OperatorForm = Annotated[FormData, Depends(needs_form("city", "operator"))]
 
-NAMES: dict[str, str] = {
-    "waiting": "Đang chờ gửi",
-    "sending": "Đang gửi",
-    "sent": "Đã gửi",
-    "failed": "Không gửi được",
-    "uncertain": "Chưa rõ đã đến hay chưa",
-}
 
-
-def router(outbox: Outbox, clock: Clock, gateway: bool) -> APIRouter:
-    """`/console/messages`. `gateway`: whether there is one to send through."""
+def router(outbox: Outbox, clock: Clock, channels: Collection[str]) -> APIRouter:
+    """`/console/messages`. `channels`: those that there is a gateway for."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/console/messages")
@@ -41,8 +35,9 @@ def router(outbox: Outbox, clock: Clock, gateway: bool) -> APIRouter:
         counts = await outbox.counts()
         found = await outbox.page(state, page * PAGE, PAGE + 1)
         return render(
-            request, "messages.html", states=STATES, names=NAMES, counts=counts, counted=COUNTED, state=state, page=page,
-            messages=found[:PAGE], more=len(found) > PAGE, masked=masked, gateway=gateway,
+            request, "messages.html", states=STATES, names=STATE_NAMES, counts=counts, counted=COUNTED, state=state, page=page,
+            messages=found[:PAGE], more=len(found) > PAGE, masked=masked, gateway="email" in channels, channels=CHANNEL_NAMES,
+            purposes=PURPOSES, reasons=REASONS,
         )  # fmt: skip
 
     @routes.post("/console/messages/again")
@@ -51,5 +46,12 @@ def router(outbox: Outbox, clock: Clock, gateway: bool) -> APIRouter:
             raise Problem(409, "message", "Tin này không còn chờ quyết định.", field="message")
         await audited(request, "message.sent-again", str(form.get("message", "")))
         return RedirectResponse("/console/messages?state=waiting", 303)
+
+    @routes.post("/console/messages/give-up")
+    async def give_up(request: Request, form: OperatorForm) -> Response:
+        if not await outbox.give_up(str(form.get("message", ""))):
+            raise Problem(409, "message", "Tin này không còn chờ quyết định.", field="message")
+        await audited(request, "message.given-up", str(form.get("message", "")))
+        return RedirectResponse("/console/messages?state=uncertain", 303)
 
     return routes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection as Names
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,36 +19,43 @@ CLAIM = timedelta(minutes=2)
 COUNTED = 1000
 """Counts go this far: the one-machine store counts by looking at each."""
 
+_IN_ONE = 1000
+
 
 def snapshots(database: Database) -> Collection:
-    """The whole state of each partition."""
-    return database["snapshots"]
+    """The whole state of each partition. (`snapshots` held less of each person; without one, the log is read anew.)"""
+    return database["partitions"]
 
 
 def views(database: Database) -> Collection:
-    """Notify shows nothing of its partitions; the documents hold their offsets alone."""
+    """Pages read people from `members`; these documents hold the partitions' offsets alone."""
     return database["views"]
 
 
 class Outbox:
-    """Messages are few (most people give no address), so one index over state and time pays for itself."""
+    """Messages are few beside attempts, so an index over state, channel and time pays for itself."""
 
     def __init__(self, database: Database) -> None:
         self._messages = database["messages"].with_options(write_concern=FACTS)
 
     async def prepare(self) -> None:
-        """Makes the index. Raises StoreDown."""
+        """Makes the indexes. Raises StoreDown."""
         with store_errors():
-            await self._messages.create_index([("state", 1), ("due", 1)])
+            await self._messages.create_index([("state", 1), ("channel", 1), ("due", 1)])
+            await self._messages.create_index([("campaign", 1), ("state", 1)])
 
-    async def add(self, messages: Sequence[dict[str, Any]]) -> None:
-        """Adds messages; one that is there already stays as it is. Raises StoreDown."""
-        await insert_facts(self._messages, messages)
+    async def add(self, messages: Sequence[dict[str, Any]]) -> int:
+        """Adds messages; one that is there already stays as it is. Returns how many were new. Raises StoreDown."""
+        known = 0
+        for at in range(0, len(messages), _IN_ONE):
+            known += len(await insert_facts(self._messages, messages[at : at + _IN_ONE]))
+        return len(messages) - known
 
-    async def waiting(self, now: datetime, limit: int) -> list[dict[str, Any]]:
-        """Messages that are due. Raises StoreDown."""
+    async def waiting(self, channel: str, now: datetime, limit: int) -> list[dict[str, Any]]:
+        """Messages of a channel that are due. Raises StoreDown."""
+        wanted = {"state": "waiting", "channel": channel, "due": {"$lte": now}}
         with store_errors():
-            return [m async for m in self._messages.find({"state": "waiting", "due": {"$lte": now}}).limit(limit)]
+            return [m async for m in self._messages.find(wanted).limit(limit)]
 
     async def claim(self, id: str, now: datetime) -> bool:
         """Marks a waiting message as being sent, durably; False where another was faster. Raises StoreDown."""
@@ -57,45 +65,74 @@ class Outbox:
         """Notes how sending ended. Raises StoreDown."""
         await self._move(id, ["sending"], {"state": state, "reason": reason})
 
-    async def put_off(self, id: str, now: datetime, tries: int, reason: str) -> None:
-        """Lets a message wait for a later try. Raises StoreDown."""
-        due = now + wait_after(tries)
+    async def skip(self, id: str, reason: str) -> None:
+        """A waiting message will not be sent. Raises StoreDown."""
+        await self._move(id, ["waiting"], {"state": "skipped", "reason": reason})
+
+    async def postpone(self, id: str, due: datetime) -> None:
+        """A waiting message waits on, for a reason that is no fault. Raises StoreDown."""
+        await self._move(id, ["waiting"], {"due": due})
+
+    async def put_off(self, id: str, now: datetime, tries: int, reason: str, after: timedelta | None = None) -> None:
+        """Lets a message wait for a later try, no sooner than `after`. Raises StoreDown."""
+        due = now + max(wait_after(tries), after or timedelta())
         await self._move(id, ["sending"], {"state": "waiting", "due": due, "tries": tries + 1, "reason": reason})
 
     async def send_again(self, id: str, now: datetime) -> bool:
         """A person's decision on a message that failed or whose fate is unknown. Raises StoreDown."""
         return await self._move(id, ["failed", "uncertain"], {"state": "waiting", "due": now})
 
-    async def find_lost(self, now: datetime) -> None:
-        """What was being sent by a process that died may have arrived: a person decides. Raises StoreDown."""
+    async def give_up(self, id: str) -> bool:
+        """A person's decision that a message whose fate is unknown is left so. Raises StoreDown."""
+        return await self._move(id, ["uncertain"], {"state": "failed", "reason": "given up"})
+
+    async def find_lost(self, now: datetime, repeatable: Names[str] = ()) -> None:
+        """What was being sent by a process that died may have arrived: a person decides; on channels that take the same message
+        twice for one (`repeatable`) it is sent again. Raises StoreDown."""
+        lost = {"state": "sending", "due": {"$lt": now - CLAIM}}
         with store_errors():
-            await self._messages.update_many(
-                {"state": "sending", "due": {"$lt": now - CLAIM}},
-                {"$set": {"state": "uncertain", "reason": "interrupted"}},
-            )
+            await self._messages.update_many({**lost, "channel": {"$in": list(repeatable)}}, {"$set": {"state": "waiting"}})
+            await self._messages.update_many(lost, {"$set": {"state": "uncertain", "reason": "interrupted"}})
 
     async def erase(self, participants: Sequence[str]) -> None:
-        """Forgets the addresses of people who were erased. Raises StoreDown."""
+        """Forgets the addresses of people who were erased; what waits is not sent. Raises StoreDown."""
+        theirs = {"participant": {"$in": list(participants)}}
+        waiting = {**theirs, "state": {"$in": ["waiting", "uncertain"]}}
+        with store_errors():
+            await self._messages.update_many(waiting, {"$set": {"state": "failed", "reason": "erased"}})
+            await self._messages.update_many(theirs, {"$set": {"to": "", "text": "", "keys": []}})
+
+    async def cancel(self, campaign: str) -> None:
+        """What waits of a campaign is not sent. Raises StoreDown."""
         with store_errors():
             await self._messages.update_many(
-                {"participant": {"$in": list(participants)}}, {"$set": {"email": "", "state": "failed", "reason": "erased"}}
+                {"campaign": campaign, "state": "waiting"}, {"$set": {"state": "skipped", "reason": "cancelled"}}
             )
 
-    async def counts(self) -> dict[str, int]:
-        """How many messages are in each state, up to COUNTED. Raises StoreDown."""
+    async def counts(self, campaign: str | None = None, limit: int = COUNTED) -> dict[str, int]:
+        """How many messages (of a campaign) are in each state, up to `limit` (0: without one). Raises StoreDown."""
+        of = {} if campaign is None else {"campaign": campaign}
+        more: dict[str, Any] = {"limit": limit} if limit else {}
         with store_errors():
-            return {state: await self._messages.count_documents({"state": state}, limit=COUNTED) for state in STATES}
+            return {state: await self._messages.count_documents({**of, "state": state}, **more) for state in STATES}
 
-    async def page(self, state: str, skip: int, limit: int) -> list[dict[str, Any]]:
-        """Messages of a state, the newest first. Raises StoreDown."""
+    async def page(self, state: str, skip: int, limit: int, campaign: str | None = None) -> list[dict[str, Any]]:
+        """Messages of a state (and a campaign), the newest first. Raises StoreDown."""
+        of = {} if campaign is None else {"campaign": campaign}
         with store_errors():
-            found = self._messages.find({"state": state}).sort("due", -1).skip(skip).limit(limit)
+            found = self._messages.find({**of, "state": state}).sort("due", -1).skip(skip).limit(limit)
+            return [message async for message in found]
+
+    async def of_campaign(self, campaign: str) -> list[dict[str, Any]]:
+        """All messages of a campaign without address or words, for the delivery log. Raises StoreDown."""
+        with store_errors():
+            found = self._messages.find({"campaign": campaign}, {"to": 0, "text": 0, "subject": 0, "keys": 0, "participant": 0})
             return [message async for message in found]
 
     async def of_attempt(self, attempt: str, revisions: Sequence[str]) -> list[dict[str, Any]]:
         """The messages about one attempt. Raises StoreDown."""
         with store_errors():
-            return [m async for m in self._messages.find({"_id": {"$in": list(revisions)}}, {"email": 0})]
+            return [m async for m in self._messages.find({"_id": {"$in": list(revisions)}}, {"to": 0})]
 
     async def _move(self, id: str, states: Sequence[str], change: dict[str, Any]) -> bool:
         with store_errors():

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.events import ContestBook, ContestPublished, RoundPlan, state_at
 from services.kit.clock import Clock, us_of
+from services.kit.i18n import translate
 from services.kit.problems import Problem
 from services.kit.security import Signer, b64
 from services.kit.tokens import Bearer, Bearers
@@ -22,7 +23,7 @@ from services.quiz.handlers import Attempts, Participants, Registration, Started
 from services.quiz.journal import Paper
 from services.quiz.shelf import Shelf
 from services.quiz.submissions import PATH as SUBMISSIONS_PATH
-from services.quiz.units import UnitIndexes
+from services.quiz.units import UnitDays
 
 
 class ContestRow(BaseModel):
@@ -102,6 +103,9 @@ class RegistrationBody(BaseModel):
     unit: str
     categories: Annotated[list[str], Field(min_length=1, max_length=20)]
     email: Annotated[str | None, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")] = None
+    roster_code: Annotated[str | None, Field(max_length=40, description="The code that the unit's roster gives the person")] = (
+        None
+    )
     consent: ConsentGiven
     resume_code: Annotated[str | None, Field(max_length=20)] = None
 
@@ -110,6 +114,8 @@ class RegisteredView(BaseModel):
     participant_id: str
     token: str = Field(description="Bearer token of all further calls")
     resume_code: str = Field(description="Proves on another phone that one is the same person")
+    unit: str = Field(description="The unit that was noted: the one that was given, or the one that it has gone over into")
+    note: str | None = Field(default=None, description="What the person should know of that, in their language")
 
 
 class StartBody(BaseModel):
@@ -186,7 +192,7 @@ class Api:
         *,
         book: ContestBook,
         shelf: Shelf,
-        units: UnitIndexes,
+        units: UnitDays,
         participants: Participants,
         attempts: Attempts,
         bearers: Bearers,
@@ -248,13 +254,13 @@ class Api:
             categories=[NamedView(id=c.id, name=c.name) for c in found.categories],
             rules=_rules_view(rounds[0]),
             consent=ConsentView(**self._shelf.consent(contest)),
-            fields=["name", "phone", "unit", "categories", "email"],
+            fields=["name", "phone", "unit", "categories", "email", "roster_code"],
             now=now,
         )
 
     async def search(self, contest: str, q: Annotated[str, Query(max_length=100)] = "") -> list[UnitRow]:
         self._contest(contest)
-        return [UnitRow(code=hit.code, name=hit.name, path=hit.path) for hit in self._units.of(contest).search(q)]
+        return [UnitRow(code=hit.code, name=hit.name, path=hit.path) for hit in self._units.of(contest).index.search(q)]
 
     async def register(self, request: Request, response: Response, body: RegistrationBody) -> RegisteredView:
         self._contest(body.contest)
@@ -266,6 +272,7 @@ class Api:
                 unit=body.unit,
                 categories=tuple(body.categories),
                 email=body.email,
+                roster_code=body.roster_code,
                 consent_version=body.consent.version,
                 consent_accepted=body.consent.accepted,
                 resume_code=body.resume_code,
@@ -275,8 +282,20 @@ class Api:
         response.status_code = 201 if registered.new else 200
         bearer = registered.bearer
         return RegisteredView(
-            participant_id=bearer.participant, token=self._bearers.issue(bearer), resume_code=registered.resume_code
+            participant_id=bearer.participant,
+            token=self._bearers.issue(bearer),
+            resume_code=registered.resume_code,
+            unit=bearer.unit,
+            note=self._note(body, bearer, language(request)) if registered.new else None,
         )
+
+    def _note(self, body: RegistrationBody, bearer: Bearer, lang: str) -> str | None:
+        """What to tell somebody whose unit has gone over into another one."""
+        if body.unit == bearer.unit:
+            return None
+        units = self._book.units(body.contest)
+        sentence = translate("Đơn vị {old} nay là {new}; bạn được ghi danh ở {new}.", lang)
+        return sentence.format(old=units[body.unit].name, new=units[bearer.unit].name)
 
     async def start(self, request: Request, body: StartBody) -> Response:
         bearer = self._bearers.check(request)

@@ -12,7 +12,7 @@ from services.kit.bus import Record, Transient
 from services.kit.cloudevents import type_of
 from services.kit.followed import Followed
 from services.kit.relay import Confirmations
-from services.kit.runtime import Face, Runtime, UnitName, Work
+from services.kit.runtime import Face, Runtime, Work
 from services.kit.security import Signer
 from services.kit.store import answers, store_errors
 from services.kit.tokens import Bearers
@@ -43,12 +43,14 @@ def face(runtime: Runtime) -> Face:
     from services.quiz.authoring.mending_pages import MendingPages
     from services.quiz.authoring.pages import ContestPages
     from services.quiz.authoring.round_pages import RoundPages
+    from services.quiz.authoring.unit_pages import UnitTreePages
+    from services.quiz.authoring.winners import WinnersPages
     from services.quiz.bank.api import BankApi
     from services.quiz.bank.drafts import Drafts
     from services.quiz.bank.pages import BankPages, contests_of
     from services.quiz.submissions import PATH as SUBMISSIONS_PATH
     from services.quiz.submissions import Submissions
-    from services.quiz.units import UnitIndexes
+    from services.quiz.units import UnitDays
 
     book = ContestBook()
     followed = Followed(runtime.bus, "contests", partial(_apply, book), copy=runtime.copy_of("contests"))
@@ -59,7 +61,7 @@ def face(runtime: Runtime) -> Face:
     live = authoring.live
     notary = Notary(runtime.secrets.get("receipt.key"))
     journal = journal_of(runtime, notary)
-    units = UnitIndexes(book)
+    units = UnitDays(book, runtime.clock)
     papers = Signer(runtime.secrets.get("token.key"), "paper")
     api = Api(
         book=book,
@@ -83,7 +85,9 @@ def face(runtime: Runtime) -> Face:
     check_receipt = partial(check, public_key=notary.public_key)
     router.include_router(pages.router(book, units, runtime.clock, runtime.settings, check_receipt, live, authoring.drafts))
     router.include_router(ContestPages(authoring, book).router)
+    router.include_router(UnitTreePages(authoring, book).router)
     router.include_router(RoundPages(authoring, book).router)
+    router.include_router(WinnersPages(runtime.store, authoring, book).router)
     mending = Mending(runtime, book)
     router.include_router(MendingPages(authoring, mending, book).router)
     router.include_router(AdminApi(authoring, runtime).router)
@@ -102,7 +106,7 @@ def face(runtime: Runtime) -> Face:
         tasks=(followed.run, shelf.run, live.run, store.forget_done),
         ready={"store": partial(answers, runtime.store), "clock": partial(_clock_agrees, runtime)},
         fast={SUBMISSIONS_PATH: Submissions(journal, papers, runtime.clock, live.minutes)},
-        units=partial(_units, book),
+        units=units.names,
     )
 
 
@@ -142,10 +146,6 @@ def _store(runtime: Runtime) -> QuizStore:
 
 def _apply(book: ContestBook, record: Record) -> None:
     book.read(type_of(record.headers), record.value)
-
-
-def _units(book: ContestBook) -> dict[str, UnitName]:
-    return {code: UnitName(unit.name, unit.parent) for contest in book.contests for code, unit in book.units(contest).items()}
 
 
 async def _clock_agrees(runtime: Runtime) -> bool:

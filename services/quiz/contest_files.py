@@ -1,9 +1,8 @@
-"""Reads a contest directory: `contest.yaml`, `questions.csv`, `units.csv`. Every fault is named by file, row and column;
-nothing is half-read."""
+"""Reads a contest directory: `contest.yaml`, `questions.csv`, `units.csv`, and `trees.csv` and `changes.csv` where there are any.
+Every fault is named by file, row and column; nothing is half-read."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -11,20 +10,23 @@ from functools import partial
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from services.events import Category, ContestPublished, Document, RoundPlan, Unit
+from services.events.contests import Tree
+from services.kit.faults import Fault, Faults, FaultsFound
+from services.kit.sheets import check_filled, rows
 from services.quiz.bank.rules import options_of, right_of
-from services.quiz.bank.tables import csv_lines
-from services.quiz.contest_faults import ContestError, ContestErrors, Faults
-from services.quiz.contest_yaml import CONTEST, Contest, PaperPlan, Round, Settings
+from services.quiz.contest_yaml import CONTEST, Consent, Contest, PaperPlan, Round, Settings, allows_names
 from services.quiz.domain import REST, Question
+from services.quiz.unit_files import CHANGES, TREES, UNITS, UnitFiles
 
-__all__ = ["ContestError", "ContestErrors", "ContestFiles", "read_contest", "shift"]
+__all__ = ["ContestFiles", "Fault", "FaultsFound", "read_contest", "shift"]
 
-QUESTIONS, UNITS = "questions.csv", "units.csv"
+QUESTIONS = "questions.csv"
 
 Window = tuple[datetime, datetime]
 
@@ -41,6 +43,7 @@ class ContestFiles:
     documents: tuple[Document, ...]
     categories: tuple[Category, ...]
     units: tuple[Unit, ...]
+    trees: tuple[Tree, ...]
     rounds: tuple[RoundPlan, ...]
     questions: tuple[Question, ...]
     blueprint: Mapping[str, int]
@@ -48,6 +51,7 @@ class ContestFiles:
     consent_version: str
     consent_text: str
     digest: str = field(compare=False)
+    publish_names: Literal["masked", "winners"] = "masked"
 
     def published(self, now: datetime) -> ContestPublished:
         """The event that makes the contest visible."""
@@ -61,23 +65,27 @@ class ContestFiles:
             documents=self.documents,
             categories=self.categories,
             units=self.units,
+            trees=self.trees,
             rounds=self.rounds,
+            publishing_consent=self.consent_version if self.publish_names == "winners" else "",
         )
 
 
 def read_contest(directory: Path) -> ContestFiles:
-    """Reads a contest directory. Raises ContestErrors."""
+    """Reads a contest directory. Raises FaultsFound."""
     faults = Faults()
     texts = {name: faults.text(directory / name) for name in (CONTEST, QUESTIONS, UNITS)}
+    texts |= {name: faults.text(directory / name) for name in (TREES, CHANGES) if (directory / name).exists()}
     settings = Settings(texts[CONTEST], faults)
     questions = tuple(_read_questions(texts[QUESTIONS], faults))
-    units = tuple(_read_units(texts[UNITS], faults))
+    trees = tuple(Tree(id=tree.id, name=tree.name) for _, tree in settings.items("trees"))
+    units = tuple(UnitFiles(texts, trees, faults).units)
     windows = _windows(settings)
     _check_settings(settings)
     if questions and isinstance(paper := settings.get("paper"), PaperPlan):
         _check_blueprint(paper, questions, settings)
     if faults.found:
-        raise ContestErrors(faults.found)
+        raise FaultsFound(faults.found)
     contest = settings.whole()
     digest = blake2b("\0".join(text or "" for text in texts.values()).encode(), digest_size=16).hexdigest()
     return ContestFiles(
@@ -89,6 +97,7 @@ def read_contest(directory: Path) -> ContestFiles:
         documents=tuple(contest.documents),
         categories=tuple(contest.categories),
         units=units,
+        trees=trees,
         rounds=tuple(_plan(contest, round, *windows[round.id]) for round in contest.rounds),
         questions=questions,
         blueprint=contest.paper.blueprint,
@@ -96,6 +105,7 @@ def read_contest(directory: Path) -> ContestFiles:
         consent_version=contest.consent.version,
         consent_text=contest.consent.text,
         digest=digest,
+        publish_names=contest.publish_names,
     )
 
 
@@ -106,46 +116,11 @@ def shift(files: ContestFiles, now: datetime) -> ContestFiles:
     return replace(files, rounds=tuple(moved))
 
 
-def _rows(name: str, text: str | None, needed: tuple[str, ...], faults: Faults) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a CSV with the line each begins at; columns may be separated by commas or semicolons."""
-    if text is None:
-        return
-    columns: list[str] = []
-    for row, cells in csv_lines(text, lambda row, message: faults.add(name, row, None, message)):
-        if not columns:
-            columns = [cell.lower() for cell in cells]
-            if not _check_columns(name, row, columns, needed, faults):
-                return
-        elif len(cells) != len(columns):
-            faults.add(name, row, None, "Có {found} ô, cần {wanted}.", found=len(cells), wanted=len(columns))
-        else:
-            yield row, dict(zip(columns, cells, strict=True))
-    if not columns:
-        faults.add(name, None, None, "Tệp trống.")
-
-
-def _check_columns(name: str, row: int, columns: list[str], needed: tuple[str, ...], faults: Faults) -> bool:
-    """Whether the head of a CSV has each column that is needed, and none twice."""
-    missing = [column for column in needed if column not in columns]
-    twice = [column for column, count in Counter(filter(None, columns)).items() if count > 1]
-    for column in missing:
-        faults.add(name, row, column, "Thiếu cột này.")
-    for column in twice:
-        faults.add(name, row, column, "Cột này có hai lần.")
-    return not missing and not twice
-
-
-def _check_filled(name: str, row: int, cells: Mapping[str, str], columns: tuple[str, ...], faults: Faults) -> None:
-    for column in columns:
-        if not cells[column]:
-            faults.add(name, row, column, "Để trống.")
-
-
 def _read_questions(text: str | None, faults: Faults) -> Iterator[Question]:
     """The bank. A question with a fault is in it too, so that its topic is not found too small besides."""
     ids: dict[str, int] = {}
-    for row, cells in _rows(QUESTIONS, text, ("id", "topic", "text", "a", "b", "answer"), faults):
-        _check_filled(QUESTIONS, row, cells, ("id", "topic", "text", "answer"), faults)
+    for row, cells in rows(QUESTIONS, text, ("id", "topic", "text", "a", "b", "answer"), faults):
+        check_filled(QUESTIONS, row, cells, ("id", "topic", "text", "answer"), faults)
         if cells["id"] and (other := ids.setdefault(cells["id"], row)) != row:
             faults.add(QUESTIONS, row, "id", "Mã {id} đã có ở dòng {line}.", id=cells["id"], line=other)
         note = partial(faults.add, QUESTIONS, row)
@@ -154,46 +129,6 @@ def _read_questions(text: str | None, faults: Faults) -> Iterator[Question]:
         yield Question(cells["id"], cells["topic"], cells["text"], options, right, cells.get("source", ""))
     if text is not None and not ids and not any(fault.file == QUESTIONS for fault in faults.found):
         faults.add(QUESTIONS, None, None, "Không có câu hỏi nào.")
-
-
-def _read_units(text: str | None, faults: Faults) -> list[Unit]:
-    units: dict[str, Unit] = {}
-    rows: dict[str, int] = {}
-    for row, cells in _rows(UNITS, text, ("code", "parent", "name", "kind"), faults):
-        _check_filled(UNITS, row, cells, ("code", "name", "kind"), faults)
-        code = cells["code"]
-        if code in units:
-            faults.add(UNITS, row, "code", "Mã {id} đã có ở dòng {line}.", id=code, line=rows[code])
-        elif code:
-            rows[code] = row
-            units[code] = Unit(code=code, parent=cells["parent"] or None, name=cells["name"], kind=cells["kind"])
-    if text is not None and not units and not any(fault.file == UNITS for fault in faults.found):
-        faults.add(UNITS, None, None, "Không có đơn vị nào.")
-    return _parents_first(units, rows, faults)
-
-
-def _parents_first(units: dict[str, Unit], rows: Mapping[str, int], faults: Faults) -> list[Unit]:
-    """The units, each behind the one above it. An unknown parent is a fault, and a cycle; what hangs below is none."""
-    placed: dict[str, Unit] = {}
-    left = dict(units)
-    while ready := [unit for unit in left.values() if unit.parent is None or unit.parent in placed]:
-        for unit in ready:
-            placed[unit.code] = left.pop(unit.code)
-    for unit in left.values():
-        if unit.parent not in units:
-            faults.add(UNITS, rows[unit.code], "parent", "Không có đơn vị cấp trên {parent}.", parent=unit.parent)
-        elif _above_itself(unit, left):
-            faults.add(UNITS, rows[unit.code], "parent", "Đơn vị nằm trong một vòng lặp cấp trên.")
-    return list(placed.values())
-
-
-def _above_itself(unit: Unit, units: Mapping[str, Unit]) -> bool:
-    seen: set[str] = set()
-    at = units.get(unit.parent or "")
-    while at is not None and at.code not in seen and at.code != unit.code:
-        seen.add(at.code)
-        at = units.get(at.parent or "")
-    return at is not None and at.code == unit.code
 
 
 def _zone(settings: Settings) -> ZoneInfo:
@@ -238,7 +173,7 @@ def _utc(settings: Settings, path: str, text: str, zone: ZoneInfo) -> datetime |
 
 
 def _check_settings(settings: Settings) -> None:
-    for name in ("rounds", "categories"):
+    for name in ("rounds", "categories", "trees"):
         ids: set[str] = set()
         for path, item in settings.items(name):
             if item.id in ids:
@@ -247,6 +182,9 @@ def _check_settings(settings: Settings) -> None:
     for path, category in settings.items("categories"):
         if category.target is not None and not 0 < category.target <= 100:
             settings.fault(f"{path}.target", "Chỉ tiêu phải trên 0 và không quá 100 (%).")
+    consent = settings.get("consent")
+    if settings.get("publish_names") == "winners" and isinstance(consent, Consent) and not allows_names(consent.text):
+        settings.fault("publish_names", "Nội dung đồng ý phải nói rõ việc công bố họ tên người đạt giải.")
 
 
 def _check_blueprint(paper: PaperPlan, questions: tuple[Question, ...], settings: Settings) -> None:
@@ -275,9 +213,3 @@ def _plan(contest: Contest, round: Round, opens: datetime, closes: datetime) -> 
         show_score=contest.show.score,
         show_key=contest.show.key,
     )
-
-
-def read_units(text: str | None, faults: Faults) -> tuple[list[Unit], list[tuple[int, dict[str, str]]]]:
-    """The units of a `units.csv`, parents first, and its rows as they stand, each with its line. Faults are noted."""
-    rows = list(_rows(UNITS, text, ("code", "parent", "name", "kind"), Faults()))
-    return _read_units(text, faults), rows

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec.inspect as mi
 import yaml
 
 from services.events import Category, Document
-from services.quiz.contest_faults import Faults
+from services.kit.faults import Faults
 
 CONTEST = "contest.yaml"
 
@@ -24,11 +25,20 @@ Id = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=60)
 Count = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 
 
+PUBLISHING = "công bố"
+"""What a consent must speak of before winners may be named in full."""
+
+
 class Consent(msgspec.Struct, frozen=True, kw_only=True):
     """What a participant agrees to."""
 
     version: str
     text: str
+
+
+def allows_names(consent: str) -> bool:
+    """Whether a consent speaks of publishing at all; what it says exactly is for its readers."""
+    return PUBLISHING in unicodedata.normalize("NFC", consent).lower()
 
 
 class PaperPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +66,13 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     opens: str
     closes: str
+
+
+class TreeName(msgspec.Struct, frozen=True, kw_only=True):
+    """A tree of units; the first one is what is shown first."""
+
+    id: Id
+    name: str
 
 
 class Prize(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +108,8 @@ class Contest(msgspec.Struct, frozen=True, kw_only=True):
     ranking: Annotated[list[Rank], msgspec.Meta(min_length=1)]
     show: Show
     rounds: Annotated[list[Round], msgspec.Meta(min_length=1)]
+    publish_names: Literal["masked", "winners"] = "masked"
+    trees: list[TreeName] = []
     prizes: Prizes = msgspec.field(default_factory=Prizes)
 
 

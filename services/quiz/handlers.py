@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 import phonenumbers
 
-from services.events import AttemptStarted, ContestBook, Event, ParticipantRegistered, RoundPlan, state_at
+from services.events import AttemptStarted, ContestBook, Event, ParticipantRegistered, RoundPlan, Unit, state_at
+from services.events.units import folded, successor
 from services.kit.clock import Clock, us_of
 from services.kit.problems import Problem
 from services.kit.tokens import Bearer
@@ -51,6 +53,7 @@ class Registration:
     consent_accepted: bool
     resume_code: str | None
     language: str
+    roster_code: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Participants:
     async def register(self, asked: Registration) -> Registered:
         """Registers a person, or knows them again. Raises Problem 404, 409 or 422."""
         phone = _phone(asked.phone)
-        self._check(asked)
+        unit = self._check(asked)
         participant = self._opaque("participant", f"{asked.contest}|{phone}", 12)
         code = self._opaque("resume", participant, 5)
         fact: dict[str, Any] = {
@@ -103,9 +106,10 @@ class Participants:
             "contest": asked.contest,
             "name": " ".join(asked.name.split()),
             "phone": phone,
-            "unit": asked.unit,
+            "unit": unit.code,
             "categories": list(dict.fromkeys(asked.categories)),
             "email": asked.email,
+            "roster_code": " ".join((asked.roster_code or "").split()) or None,
             "consent": asked.consent_version,
             "language": asked.language,
             "at": _milliseconds(self._clock.now()),
@@ -119,14 +123,19 @@ class Participants:
         bearer = Bearer(participant, standing["contest"], standing["unit"], tuple(standing["categories"]))
         return Registered(bearer, code, new)
 
-    def _check(self, asked: Registration) -> None:
+    def _check(self, asked: Registration) -> Unit:
+        """Returns the unit that stands today for the one that was named."""
         contest = self._book.contests.get(asked.contest)
         if contest is None:
             raise Problem(404, "contest", "Không có cuộc thi này.", field="contest")
         if not asked.name.strip():
             raise Problem(422, "name", "Hãy ghi họ và tên.", field="name")
-        if asked.unit not in self._book.units(asked.contest):
+        units, day = self._book.units(asked.contest), self._clock.now().astimezone(ZoneInfo(contest.timezone)).date()
+        unit = units.get(successor(units, asked.unit, day))
+        if unit is None:
             raise Problem(422, "unit", "Không có đơn vị này trong cuộc thi.", field="unit")
+        if folded(unit, day):
+            raise Problem(422, "unit-ended", "Đơn vị này không còn. Hãy chọn đơn vị khác.", field="unit")
         known = {category.id for category in contest.categories}
         if not asked.categories or not known.issuperset(asked.categories):
             raise Problem(422, "categories", "Hãy chọn ít nhất một đối tượng có trong danh sách.", field="categories")
@@ -134,6 +143,7 @@ class Participants:
             raise Problem(422, "consent", "Cần đồng ý với việc xử lý thông tin để dự thi.", field="consent.accepted")
         if asked.consent_version != self._shelf.consent_version(asked.contest):
             raise Problem(422, "consent-version", "Nội dung đồng ý đã thay đổi. Hãy tải lại trang.", field="consent.version")
+        return unit
 
     def _same_person(self, asked: Registration, fact: dict[str, Any], standing: dict[str, Any], code: str) -> bool:
         if asked.resume_code is not None:
@@ -250,6 +260,7 @@ def event_of(collection: str, fact: dict[str, Any]) -> Event:
             consent=fact["consent"],
             email=fact["email"],
             language=fact["language"],
+            roster_code=fact.get("roster_code"),
         )
     return AttemptStarted(
         time=fact["started_at"],

@@ -20,7 +20,7 @@ from services.kit.problems import Problem
 from services.kit.runtime import Runtime
 from services.kit.store import insert_facts, store_errors
 from services.quiz.authoring.drafts import ContestDraft, RoundDraft, Rules
-from services.quiz.authoring.publishing import store_papers
+from services.quiz.authoring.publishing import check_size, store_papers
 from services.quiz.authoring.store import Drafts
 from services.quiz.bank.store import Bank
 from services.quiz.contest_files import ContestFiles, read_contest, shift
@@ -29,13 +29,15 @@ from services.quiz.contest_files import ContestFiles, read_contest, shift
 async def load(runtime: Runtime, directory: Path, *, shifted: bool = False) -> str:
     """Loads a contest and returns its id. `shifted` moves its rounds so that the first is open now.
 
-    Raises ContestErrors with every fault of the files, Problem 409 where a contest of that id was loaded from other files.
+    Raises FaultsFound with every fault of the files, Problem 422 for too many units, 409 where a contest of that id was loaded
+    from other files.
     """
     files = read_contest(directory)
     digest = files.digest
     if shifted:
         files = shift(files, runtime.clock.now())
     published = files.published(runtime.clock.now())
+    check_size(published)
     document = await _claim(runtime, files, published, digest)
     await Bank(runtime.store, runtime.clock).add(published.contest, files.questions, "contest load", f"files-{digest}")
     published = msgspec.json.decode(document["published"], type=ContestPublished)
@@ -85,6 +87,8 @@ def _draft(files: ContestFiles, published: ContestPublished) -> ContestDraft:
         consent_version=files.consent_version,
         consent_text=files.consent_text,
         units=published.units,
+        publish_names=files.publish_names,
+        trees=published.trees,
         rules=rounds[0].rules,
         rounds=rounds,
         published=published.revision,

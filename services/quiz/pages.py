@@ -18,16 +18,18 @@ from fastapi.responses import RedirectResponse
 from services.events import ContestBook, ContestPublished, RoundPlan, Unit, state_at
 from services.events.contests import RoundState
 from services.kit.clock import Clock
+from services.kit.console.accounts import within
 from services.kit.problems import Problem
 from services.kit.settings import Settings
 from services.kit.web import render
-from services.kit.web.console import Member
+from services.kit.web.console import Member, console_of
 from services.kit.web.pages import origin
 from services.quiz.authoring.live import Live
 from services.quiz.authoring.store import Drafts
 from services.quiz.authoring.words import explain
+from services.quiz.posters import MOST_SHEETS, Paper, Posters, sheet
 from services.quiz.receipts import BadReceipt, ReceiptReport
-from services.quiz.units import UnitIndexes
+from services.quiz.units import UnitDays
 
 UNIT_COOKIE = "hoithi_unit"
 UNIT_SECONDS = 90 * 24 * 3600
@@ -68,12 +70,12 @@ Check = Callable[[str], ReceiptReport]
 
 
 def router(
-    book: ContestBook, units: UnitIndexes, clock: Clock, settings: Settings, check_receipt: Check, live: Live, drafts: Drafts
+    book: ContestBook, units: UnitDays, clock: Clock, settings: Settings, check_receipt: Check, live: Live, drafts: Drafts
 ) -> APIRouter:
     """All pages of the quiz."""
     routes = APIRouter(include_in_schema=False)
-    routes.include_router(ParticipantPages(book, clock, live, settings).router)
-    routes.include_router(UnitPages(book, clock, settings).router)
+    routes.include_router(ParticipantPages(book, units, clock, live, settings).router)
+    routes.include_router(UnitPages(book, units, clock, settings).router)
     routes.include_router(ConsolePages(book, units, clock, drafts).router)
     routes.include_router(ReceiptPages(check_receipt).router)
     return routes
@@ -82,8 +84,8 @@ def router(
 class ParticipantPages:
     """From the home of a contest to the result of an attempt."""
 
-    def __init__(self, book: ContestBook, clock: Clock, live: Live, settings: Settings) -> None:
-        self._book, self._clock, self._live, self._settings = book, clock, live, settings
+    def __init__(self, book: ContestBook, units: UnitDays, clock: Clock, live: Live, settings: Settings) -> None:
+        self._book, self._units, self._clock, self._live, self._settings = book, units, clock, live, settings
         self.router = APIRouter()
         add = self.router.add_api_route
         add("/", self.start)
@@ -167,19 +169,22 @@ class ParticipantPages:
 
     def _unit(self, request: Request, contest: ContestPublished, asked: str) -> Unit | None:
         """The unit that a QR code or the address brought along, if this contest has it."""
-        units = self._book.units(contest.contest)
-        return units.get(asked) or units.get(request.cookies.get(UNIT_COOKIE, ""))
+        today = self._units.of(contest.contest)
+        return today.standing(asked) or today.standing(request.cookies.get(UNIT_COOKIE, ""))
 
 
 class UnitPages:
     """What a unit hangs up on its wall: the short link, its QR code, the poster."""
 
-    def __init__(self, book: ContestBook, clock: Clock, settings: Settings) -> None:
-        self._book, self._clock, self._settings = book, clock, settings
+    def __init__(self, book: ContestBook, units: UnitDays, clock: Clock, settings: Settings) -> None:
+        self._book, self._units, self._clock, self._settings = book, units, clock, settings
+        self._posters = Posters()
         self.router = APIRouter()
         # The more particular paths first: `{unit}` would take them too.
         self.router.add_api_route("/q/{unit}.svg", self.code)
         self.router.add_api_route("/q/{unit}/ap-phich", self.poster)
+        self.router.add_api_route("/q/{unit}/ap-phich.pdf", self.poster_pdf)
+        self.router.add_api_route("/console/contests/{contest}/ap-phich.pdf", self.posters)
         self.router.add_api_route("/q/{unit}", self.enter)
 
     async def enter(self, request: Request, unit: str) -> Response:
@@ -201,11 +206,45 @@ class UnitPages:
         return Response(image.getvalue(), media_type="image/svg+xml", headers={"Cache-Control": "public, max-age=3600"})
 
     async def poster(self, request: Request, unit: str) -> Response:
-        """A poster to print, on one sheet of A4."""
+        """The poster as a page, with the sheets to print."""
         contest, known = self._known(unit)
         rounds = self._book.rounds(contest.contest)
         link = self._link(request, known).partition("://")[2]
         return render(request, "poster.html", contest=contest, unit=known, rounds=rounds, link=link)
+
+    async def poster_pdf(self, request: Request, unit: str, paper: Paper = "a4") -> Response:
+        """The poster on a sheet."""
+        contest, known = self._known(unit)
+        return await self._sheets(request, contest, [known], paper)
+
+    async def posters(
+        self, request: Request, account: Member, contest: str, unit: Annotated[str, Query()] = "", paper: Paper = "a4"
+    ) -> Response:
+        """The posters of a unit and of all below it that the account is for, a sheet each."""
+        found, today, parents = find(self._book, contest), self._units.of(contest), console_of(request).parents()
+        if unit and unit not in today.units:
+            raise Problem(404, "unit", "Không có đơn vị này trong cuộc thi.", field="unit")
+        listed = [
+            each
+            for code, each in today.units.items()
+            if today.standing(code) is each and within(code, account.subtree, parents) and within(code, unit or None, parents)
+        ]
+        if not listed:
+            raise Problem(403, "unit", "Đơn vị này không thuộc phạm vi của bạn.")
+        if len(listed) > MOST_SHEETS:
+            raise Problem(
+                422, "too-many", "Có {n} đơn vị, mỗi lần nhiều nhất {most} tờ. Hãy chọn một đơn vị cấp dưới.", field="unit",
+                n=len(listed), most=MOST_SHEETS,
+            )  # fmt: skip
+        return await self._sheets(request, found, listed, paper)
+
+    async def _sheets(self, request: Request, contest: ContestPublished, units: Sequence[Unit], paper: Paper) -> Response:
+        above = self._units.of(contest.contest).paths
+        sheets = [sheet(unit.name, above[unit.code].rpartition(" › ")[0], self._link(request, unit)) for unit in units]
+        body = await self._posters.pdf(contest, self._book.rounds(contest.contest), sheets, paper)
+        name = f"ap-phich-{units[0].code}-{paper}.pdf"
+        headers = {"Content-Disposition": f'inline; filename="{name}"'}
+        return Response(body, media_type="application/pdf", headers=headers)
 
     def _link(self, request: Request, unit: Unit) -> str:
         return f"{origin(request, self._settings)}/q/{unit.code}"
@@ -217,11 +256,13 @@ class UnitPages:
         return found
 
     def _find(self, code: str) -> tuple[ContestPublished, Unit] | None:
-        """The unit, typed in any case, and the contest it takes part in: one with an open round first, then the newest."""
+        """The unit, typed in any case, or what it has gone over into, and the contest it takes part in: one with an open round
+        first, then the newest."""
         now = self._clock.now()
         found: list[tuple[ContestPublished, Unit]] = []
         for contest in newest_first(self._book):
-            unit = next((u for c, u in self._book.units(contest.contest).items() if c.lower() == code.lower()), None)
+            today = self._units.of(contest.contest)
+            unit = today.standing(next((c for c in today.units if c.lower() == code.lower()), code))
             if unit is not None:
                 found.append((contest, unit))
         opened = (f for f in found if any(state_at(r, now) == "open" for r in self._book.rounds(f[0].contest)))
@@ -231,7 +272,7 @@ class UnitPages:
 class ConsolePages:
     """The organisers' overview of contests, and the door for developers."""
 
-    def __init__(self, book: ContestBook, units: UnitIndexes, clock: Clock, drafts: Drafts) -> None:
+    def __init__(self, book: ContestBook, units: UnitDays, clock: Clock, drafts: Drafts) -> None:
         self._book, self._units, self._clock, self._drafts = book, units, clock, drafts
         self.router = APIRouter()
         self.router.add_api_route("/console/contests", self.contests)
@@ -244,7 +285,7 @@ class ConsolePages:
         now = self._clock.now()
         contests = newest_first(self._book)
         searched = contest or (contests[0].contest if contests else "")
-        hits = self._units.of(searched).search(q, 6) if q.strip() and searched in self._book.contests else []
+        hits = self._units.of(searched).index.search(q, 6) if q.strip() and searched in self._book.contests else []
         return render(
             request,
             "console_contests.html",

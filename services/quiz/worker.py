@@ -9,10 +9,11 @@ from datetime import datetime
 import msgspec
 import structlog
 
-from services.events import ContestBook, RoundClosed, RoundFinalised, RoundOpened, RoundPlan, decode, state_at
+from services.events import ContestBook, PrizesAwarded, RoundClosed, RoundFinalised, RoundOpened, RoundPlan, decode, state_at
 from services.events.base import UnknownEvent
 from services.kit.bus import BusDown, Subscription, Transient
 from services.kit.runtime import Runtime
+from services.quiz.authoring.awards import Awards
 from services.quiz.authoring.mending import Mending
 from services.quiz.authoring.publishing import KeyTeller, Publisher
 from services.quiz.authoring.running import Rounds
@@ -34,6 +35,8 @@ class QuizWorker:
     def __init__(self, runtime: Runtime, book: ContestBook, store: QuizStore) -> None:
         self._runtime, self._book, self._store = runtime, book, store
         self.finals: set[str] = set()
+        self._awarded: dict[str, PrizesAwarded] = {}
+        self._awards = Awards(runtime.store)
         self._keys, self._rounds = KeyTeller(runtime), Rounds(runtime, book)
         self._mending = Mending(runtime, book)
         self._publisher = Publisher(runtime, Drafts(runtime.store), Bank(runtime.store))
@@ -43,13 +46,15 @@ class QuizWorker:
         await self._every(0.5, self._turn_rounds, stop)
 
     def read_result(self, type: str, body: bytes) -> None:
-        """Takes in a record of the topic `results`: which rounds are final."""
+        """Takes in a record of the topic `results`: which rounds are final, and who won."""
         try:
             event = decode(type, body)
         except UnknownEvent:
             return
         if isinstance(event, RoundFinalised):
             self.finals.add(event.round)
+        elif isinstance(event, PrizesAwarded):
+            self._awarded[event.key] = event
 
     async def sweep(self, stop: Callable[[], bool]) -> None:
         """Finishes the commands that a dead process left."""
@@ -88,6 +93,10 @@ class QuizWorker:
         await self._rounds.left_untold()
         await self._publisher.finish()
         await self._mending.finish()
+        for key, event in list(self._awarded.items()):
+            await self._awards.put(event)
+            if self._awarded[key] is event:
+                del self._awarded[key]
 
     async def _tidy(self) -> None:
         if self._runtime.bus is self._runtime.journal:  # With brokers, the relay trims what it has forwarded.

@@ -16,8 +16,10 @@ from services.reporting.cuts import Cuts
 from services.reporting.cutter import Cutter
 from services.reporting.digests import Herald
 from services.reporting.handlers import TOPICS
+from services.reporting.headcount_store import HeadcountStore
 from services.reporting.headcounts import Headcounts
 from services.reporting.reminders import Reminders, RemindersWorker
+from services.reporting.report_wiring import making, reports
 from services.reporting.store import Views
 from services.reporting.tables import CutTables, Tables
 from services.reporting.watching import Watch
@@ -32,7 +34,10 @@ def face(runtime: Runtime) -> Face:
     from services.reporting.api import Api
     from services.reporting.board import Board
     from services.reporting.glance import Glances
+    from services.reporting.headcount_pages import HeadcountPages
     from services.reporting.live import Live, Stream
+    from services.reporting.measure_pages import MeasurePages
+    from services.reporting.measures import Measures
     from services.reporting.overview_pages import OverviewPages
     from services.reporting.pages import Pages
     from services.reporting.portal import Portal
@@ -54,8 +59,11 @@ def face(runtime: Runtime) -> Face:
     router.include_router(WatchPages(book, watch, Reminders(runtime.store), runtime.clock).router)
     router.include_router(OverviewPages(glances, runtime.clock).router)
     router.include_router(Portal(book, board, glances, Chronicle(runtime.store), runtime.clock, runtime.settings).router)
+    router.include_router(HeadcountPages(runtime, book).router)
+    router.include_router(MeasurePages(Measures(runtime.store), book, runtime.clock).router)
     router.include_router(Pages(book, board, live, runtime.clock).router)
     router.include_router(TurnoutPages(book, board, cuts, live, runtime.clock).router)
+    router.include_router(reports(runtime, book))
 
     async def start() -> None:
         await followed.start()
@@ -84,12 +92,15 @@ def work(runtime: Runtime) -> Work:
     cuts = CutTables(Cuts(runtime.store, runtime.bus, book, runtime.clock), Tables(book, headcounts))
     worker = ReportingWorker(runtime, book)
     cutter = Cutter(runtime, book, worker.derived)
-    herald = Herald(runtime, book, worker.derived, Watch(runtime.store, book, cuts))
+    watch = Watch(runtime.store, book, cuts)
+    herald = Herald(runtime, book, worker.derived, watch)
     reminders = RemindersWorker(runtime.bus, Reminders(runtime.store))
+    papers = making(runtime, book, headcounts, watch)
 
     async def start() -> None:
         await followed.start()
         await counted.start()
+        await papers.start()
 
     return Work(
         name="reporting",
@@ -103,7 +114,9 @@ def work(runtime: Runtime) -> Work:
             herald.run,
             reminders.consume,
             chronicle.run,
-        ),  # fmt: skip,
+            HeadcountStore(runtime).run,
+            *papers.tasks,
+        ),
         ready={"store": partial(answers, runtime.store)},
         rebuild=partial(rebuild, runtime.bus, worker, worker.derived, TOPICS),
     )

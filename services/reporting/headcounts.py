@@ -41,6 +41,12 @@ class Headcounts:
                 days[event.as_of] = event
                 self.revision += 1
 
+    def of(self, contest: str) -> list[HeadcountApproved]:
+        """All entries of a contest that stand, in an order that they themselves decide."""
+        mine = [units for (of, _), units in self._entries.items() if of == contest]
+        found = [entry for units in mine for days in units.values() for entry in days.values()]
+        return sorted(found, key=lambda entry: entry.key)
+
     def at(self, contest: str, unit: str, category: str, day: date, tree: str = "territory") -> Headcount | None:
         """What is known of a unit on that day, all below it in that tree included; None: not known. See `table`."""
         return self.table(contest, tree, category, day).get(unit)

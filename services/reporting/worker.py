@@ -20,7 +20,7 @@ from services.reporting.handlers import TOPICS, Counted, apply
 from services.reporting.store import snapshots, views
 
 GROUP = "reporting"
-SUBSCRIPTIONS = (Subscription(GROUP, TOPICS), reminders.SUBSCRIPTION, Subscription("", ("contests", "headcounts")))
+SUBSCRIPTIONS = (Subscription(GROUP, TOPICS), reminders.SUBSCRIPTION, Subscription("", ("contests", "headcounts", "results")))
 
 
 class ReportingWorker:

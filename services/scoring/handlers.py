@@ -48,6 +48,15 @@ def submission(type: str, body: bytes) -> SubmissionReceived | None:
     return event if isinstance(event, SubmissionReceived) else None
 
 
+def person(type: str, body: bytes) -> ParticipantRegistered | ParticipantErased | None:
+    """What a record says of a person; None where it says nothing, or does not read (it is a dead letter then)."""
+    try:
+        event = read(type, body)
+    except msgspec.DecodeError:
+        return None
+    return event if isinstance(event, ParticipantRegistered | ParticipantErased) else None
+
+
 class Library:
     """The rounds and their keys, as their topics tell them."""
 

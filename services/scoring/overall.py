@@ -49,7 +49,8 @@ class Part(NamedTuple):
 
 
 class Overall(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known when a contest is settled. `excluded`: participant → a short code."""
+    """What is known when a contest is settled. `excluded`: participant → a short code; `names`: participant → full name of
+    the winners who agreed to it."""
 
     contest: str
     title: str
@@ -62,6 +63,7 @@ class Overall(msgspec.Struct, frozen=True, kw_only=True):
     committed_at: datetime
     prizes: tuple[Prize, ...]
     excluded: Mapping[str, str] = {}
+    names: Mapping[str, str] = {}
 
 
 class PartView(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,7 +157,7 @@ def conclude(overall: Overall, rows: Sequence[Row]) -> Outcome:
 
     def label(row: Row) -> tuple[str, str]:
         person = person_of(overall.salt, row.participant)
-        participants[person], shown[person] = row.participant, row.name
+        participants[person], shown[person] = row.participant, overall.names.get(row.participant, row.name)
         shares = (part.shares.get(row.participant) for part in overall.parts)
         return person, ",".join(share.label if share else "-" for share in shares)
 

@@ -12,11 +12,12 @@ import io
 import msgspec
 import structlog
 
-from services.events import ContestPublished, RoundFinalised, RoundPlan
+from services.events import ContestPublished, ParticipantErased, ParticipantRegistered, RoundFinalised, RoundPlan
 from services.kit.bus import NotReady
 from services.kit.clock import us_of
+from services.kit.cloudevents import type_of
 from services.kit.runtime import Runtime
-from services.scoring import awards, overall, publication
+from services.scoring import awards, handlers, overall, publication
 from services.scoring.casebook import Casebook
 from services.scoring.closing import PROPOSED
 from services.scoring.domain import MINUTE, Judged, Row
@@ -88,10 +89,28 @@ class Settler:
             prizes=settlement.prizes,
             excluded=excluded,
         )
+        concluded = overall.conclude(known, overall.standings(known))
+        known = msgspec.structs.replace(known, names=await self._names(contest.contest, concluded))
         outcome, content = await asyncio.to_thread(self._make_overall, known, settlement.checksum)
         await self._settlements.keep_file(contest.contest, outcome.digest, content)
         if await self._settlements.settle(contest.contest, outcome):
             log.info("contest.settled", contest=contest.contest, awards=len(outcome.awards), bytes=len(content))
+
+    async def _names(self, contest: str, concluded: publication.Outcome) -> dict[str, str]:
+        """The full names of those who won a prize and agreed to it, by participant: read from the log, where they are kept."""
+        version = self._library.book.contests[contest].publishing_consent
+        winners = {concluded.participants[award.winner] for award in concluded.awards if award.winner in concluded.participants}
+        if not version or not winners:
+            return {}
+        last: dict[str, ParticipantRegistered | ParticipantErased] = {}
+        async for batch in self._runtime.bus.batches("participants"):
+            for record in batch:
+                event = handlers.person(type_of(record.headers), record.value) if record.key in winners else None
+                if event is not None and (record.key not in last or event.revision >= last[record.key].revision):
+                    last[record.key] = event
+            await asyncio.sleep(0)
+        agreed = {who: each for who, each in last.items() if isinstance(each, ParticipantRegistered)}
+        return {who: each.name for who, each in agreed.items() if each.consent == version}
 
     async def _part(self, plan: RoundPlan) -> Part:
         """A published round, from the file that everyone has."""
@@ -136,6 +155,7 @@ class Settler:
         if committed is None or judged is None:
             return  # not yet; the next turn looks again
         final = await self._final(plan, settlement, head, committed, judged)
+        final = msgspec.structs.replace(final, names=await self._names(plan.contest, publication.conclude(final)))
         outcome, content = await asyncio.to_thread(self._make, final, head)
         await self._settlements.keep_file(plan.id, outcome.digest, content)
         if await self._settlements.settle(plan.id, outcome):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -72,8 +72,8 @@ class MemoryCollection:
             return found
         return None
 
-    async def count_documents(self, query: Mapping[str, Any]) -> int:
-        return len([found async for found in self.find(query)])
+    async def count_documents(self, query: Mapping[str, Any], limit: int = 0) -> int:
+        return len([found async for found in self.find(query).limit(limit)])
 
     def find(self, query: Mapping[str, Any], fields: Any = None) -> MemoryCursor:
         return MemoryCursor([dict(document) for document in self.documents.values() if _matches(document, query)])
@@ -96,8 +96,18 @@ def memory_store() -> Any:
     return defaultdict(MemoryCollection)
 
 
+COMPARED: dict[str, Callable[[Any, Any], bool]] = {
+    "$in": lambda value, wanted: value in wanted,
+    "$lt": lambda value, wanted: value < wanted,
+    "$lte": lambda value, wanted: value <= wanted,
+}
+
+
 def _matches(document: Document, query: Mapping[str, Any]) -> bool:
-    return all(
-        document.get(field) in wanted["$in"] if isinstance(wanted, Mapping) and "$in" in wanted else document.get(field) == wanted
-        for field, wanted in query.items()
-    )
+    return all(_fits(document.get(field), wanted) for field, wanted in query.items())
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    if isinstance(wanted, Mapping) and wanted and wanted.keys() <= COMPARED.keys():
+        return all(COMPARED[sign](value, bound) for sign, bound in wanted.items())
+    return bool(value == wanted)

@@ -20,6 +20,7 @@ from services.kit.runtime import Runtime
 from services.kit.security import Secrets
 from services.kit.settings import Settings
 from services.notify import worker as notify
+from services.notify.notices import NOTICES, NoticesWorker
 from services.notify.store import Outbox
 from services.reporting import reminders
 from services.reporting import worker as reporting
@@ -65,6 +66,10 @@ def scoring_consumer(runtime: Runtime) -> Consumer:
     return scoring.ScoringWorker(runtime, library)
 
 
+def notices_consumer(runtime: Runtime) -> Consumer:
+    return NoticesWorker(runtime, known_contests(), Outbox(runtime.store))
+
+
 def notify_consumer(runtime: Runtime) -> Consumer:
     return notify.NotifyWorker(runtime, known_contests(), Outbox(runtime.store))
 
@@ -80,6 +85,7 @@ CONSUMERS: dict[str, tuple[tuple[str, ...], Callable[[Runtime], Consumer]]] = {
     for subscription in declared
     if subscription.group
 }
+CONSUMERS[NOTICES.group] = (NOTICES.topics, notices_consumer)
 every_consumer = pytest.mark.parametrize("group", CONSUMERS)
 
 

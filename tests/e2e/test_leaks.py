@@ -39,7 +39,7 @@ async def test_no_key_no_perfect_paper_no_phone_number_leaves_while_a_round_runs
         players.right = 1.0  # everyone's paper is perfect: the figure that the prediction asks for
         await players.open()
         await players.play(12)
-        await players.check_results(60)
+        await players.check_results(180)
         keys = await secrets(site)
         for role in ROLES:
             cookies = organiser_cookies(site, role, subtree(role, players)) if role else {}  # type: ignore[arg-type]
@@ -47,6 +47,7 @@ async def test_no_key_no_perfect_paper_no_phone_number_leaves_while_a_round_runs
                 pages = await crawled(client)
                 assert len(pages) > 15, pages.keys()
                 pages |= await called(client, players)
+                await refuses_changes(client, players)
                 for path, body in pages.items():
                     if not (role == "city" and any(part in path for part in SHOWS_ANSWERS)):
                         assert not any(key in body for key in keys), f"{role}: {path} holds a key"
@@ -116,10 +117,33 @@ async def called(client: httpx.AsyncClient, players: Players) -> dict[str, bytes
     return found
 
 
+async def refuses_changes(client: httpx.AsyncClient, players: Players) -> None:
+    """Every call of the admin API that changes something wants a role and, of a session, its form's token: none comes through."""
+    described = (await client.get("/openapi.json")).json()["paths"]
+    ids = {"contest": players.contest["id"], "round": players.round, "version": "2"}
+    calls = [(path, method) for path, methods in described.items() if "/admin/" in path for method in methods if method != "get"]
+    assert len(calls) > 20
+    for path, method in calls:
+        filled = re.sub(r"\{(\w+)\}", lambda name: ids.get(name[1], "x"), path)
+        reply = await client.request(method, filled, params={"contest": ids["contest"], "name": "x.csv"}, json={})
+        assert reply.status_code in (401, 403), f"{method} {filled}: {reply.status_code}"
+
+
 async def topics_are_clean(site: Site, keys: list[bytes]) -> None:
     """Phone numbers are in `participants` alone, keys in `keys`, grades in `scores`."""
     house = House(site.settings)
-    for topic in ("contests", "attempts", "results", "notices", "deliveries", "scores", "submissions", "rulings"):
+    for topic in (
+        "contests",
+        "attempts",
+        "results",
+        "notices",
+        "deliveries",
+        "scores",
+        "submissions",
+        "rulings",
+        "journals",
+        "headcounts",
+    ):
         for record in await house.bus.read(topic):
             assert not PHONE.search(record.value), topic
             if topic != "submissions":

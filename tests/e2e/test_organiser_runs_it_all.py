@@ -130,8 +130,8 @@ async def test_from_an_empty_database_to_a_published_round(tmp_path: Path, on_ka
             players = Players(site.url, seed=86)
             await until_open(players)
             await players.play(PEOPLE)
-            await players.check_results(120)
-            await players.check_board(30)
+            await players.check_results(180)
+            await players.check_board(120)
             await desk.go(round)
             await desk.page.get_by_text("Đóng sớm").click()
             await desk.page.locator("#r4").fill("Diễn tập xong")
@@ -157,7 +157,7 @@ async def makes_a_contest(desk: Desk) -> str:
     await desk.go(f"{here}/don-vi")
     await desk.page.locator("#file").set_input_files(EXAMPLE / "units.csv")
     await desk.press("Kiểm tra tệp")
-    await desk.page.get_by_role("button", name=re.compile("Nhập .* đơn vị")).click()
+    await desk.page.get_by_role("button", name=re.compile("Nhập .* dòng")).click()
     await desk.go("/console/bank/import?contest=hai-phong-lam-theo-loi-bac")
     file = {"name": "cau-hoi.xlsx", "mimeType": "application/octet-stream", "buffer": excel()}
     await desk.page.get_by_label("Tệp câu hỏi").set_input_files(file)  # type: ignore[arg-type]

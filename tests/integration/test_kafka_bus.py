@@ -17,7 +17,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from deploy.kafka.cluster import Cluster
 from deploy.local.wiring import topics as table
-from services.kit.bus import BusDown, Outcome, Outgoing, Record, TopicSpec, dead_letter_topic
+from services.kit.bus import BusDown, Outcome, Outgoing, Record, TooLarge, TopicSpec, dead_letter, dead_letter_topic
 from services.kit.clock import SystemClock
 from services.kit.kafka import KafkaBus, KafkaSettings
 from services.kit.kafka.member import Member
@@ -58,6 +58,8 @@ def test_a_topics_configuration_follows_the_table() -> None:
     compacted = configuration(replace(kept, kept=None), 1)
     assert (compacted["cleanup.policy"], compacted["min.insync.replicas"]) == ("compact", "1")
     assert int(compacted["max.compaction.lag.ms"]) <= 24 * 3600 * 1000
+    assert "max.message.bytes" not in compacted
+    assert int(configuration(table()["contests"], 1)["max.message.bytes"]) > 8 * 1024 * 1024
 
 
 async def test_topics_are_made_as_the_table_says(settings: KafkaSettings) -> None:
@@ -70,6 +72,32 @@ async def test_topics_are_made_as_the_table_says(settings: KafkaSettings) -> Non
     await admin.close()
     found = {name: value for name, value, *_ in response.resources[0][4]}
     assert configuration(topics["facts"], 1).items() <= found.items()
+
+
+async def test_a_contest_of_eight_mebibytes_passes_and_a_larger_one_is_refused_at_once(settings: KafkaSettings) -> None:
+    specs = {name: spec for name, spec in table().items() if name.startswith("contests")}
+    bus = KafkaBus(specs, SystemClock(), settings)
+    largest = specs["contests"].largest
+    whole = [Outgoing("contests", "hp", bytes([97 + n]) * largest, {"ce_id": str(n)}) for n in range(2)]
+    small = Outgoing("contests", "hp.t1", b"small")
+    await bus.publish([small, *whole])
+    with pytest.raises(TooLarge):
+        await bus.publish([small, Outgoing("contests", "hp", b"x" * (largest + 1))])
+    found = await bus.read("contests")
+    assert [(len(record.value), record.value[:1]) for record in found] == [(5, b"s"), (largest, b"a"), (largest, b"b")]
+    followed = [record async for record in first(bus.follow("contests", {0: 0}), 2)]
+    assert [len(record.value) for record in followed] == [largest, largest]
+    await bus.publish([dead_letter(found[1], "unreadable", 1)])
+    await bus.close()
+
+
+async def first(batches: AsyncIterator[Sequence[Record]], count: int) -> AsyncIterator[Record]:
+    async for batch in batches:
+        for record in batch:
+            yield record
+            count -= 1
+        if count <= 0:
+            return
 
 
 async def test_a_topic_with_other_partitions_is_refused(settings: KafkaSettings, bus: KafkaBus) -> None:
@@ -119,7 +147,7 @@ async def test_without_brokers_nothing_is_promised() -> None:
     bus = KafkaBus(TOPICS, SystemClock(), KAFKA(bootstrap="127.0.0.1:9", publish=1.0, patience=1.0))
     for attempt in (bus.publish(numbered(["1"])), bus.read("orders"), bus.committed("group", "orders")):
         with pytest.raises(BusDown):
-            await asyncio.wait_for(attempt, 10)
+            await asyncio.wait_for(attempt, 60)
     await bus.close()
 
 
@@ -131,10 +159,10 @@ async def test_an_outage_of_all_brokers_loses_nothing(one: Cluster) -> None:
         await until(lambda: biller.seen)
         await asyncio.to_thread(one.kill, 0)
         with pytest.raises(BusDown):
-            await asyncio.wait_for(bus.publish(numbered(["refused"])), 10)
+            await asyncio.wait_for(bus.publish(numbered(["refused"])), 60)
         await asyncio.to_thread(one.start)
         await until(lambda: biller.mine)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await published(bus, NUMBERS[20:]):
                 pass
         await until(lambda: {*biller.values()} >= {*NUMBERS}, 40)

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from aiosmtpd.controller import Controller
 
-from services.events import Event, MessageDelivered, MessageFailed, decode, encode
+from services.events import ContestBook, Event, MessageDelivered, MessageFailed, decode, encode
 from services.kit.bus import Bus, Outgoing
 from services.kit.clock import ManualClock
 from services.kit.locallog import LocalLog
 from services.kit.runtime import Runtime
 from services.kit.security import Secrets
 from services.kit.settings import Settings
-from services.notify.mail import Sender
+from services.notify.sender import Sender
 from services.notify.store import Outbox
 from tests.site import free_port
 
@@ -73,7 +73,7 @@ class Post:
             bus=cast("Bus", self.told), journal=cast("LocalLog", None), store=database, secrets=Secrets(folder), encode=encode,
         )  # fmt: skip
         self.outbox = Outbox(database)
-        self.sender = Sender(runtime, self.outbox)
+        self.sender = Sender(runtime, self.outbox, ContestBook())
 
     async def send(self) -> int:
         return await self.sender.send_due(lambda: False)
@@ -84,7 +84,8 @@ class Post:
 
 def message(attempt: str = "an:c.r:1", **changed: Any) -> dict[str, Any]:
     return {
-        "_id": f"result/{attempt}/0", "attempt": attempt, "participant": "an", "email": "an@example.org", "language": "vi",
+        "_id": f"result/{attempt}/0", "attempt": attempt, "participant": "an", "to": "an@example.org", "language": "vi",
+        "purpose": "result", "channel": "email",
         "contest": "c", "title": "Hải Phòng làm theo lời Bác", "round": "Tuần 1", "n": 1, "verdict": "valid", "received_at": NOW,
         "shown": {"correct": 17, "total": 20}, "state": "waiting", "due": NOW, "tries": 0,
     } | changed  # fmt: skip
@@ -167,4 +168,4 @@ async def test_the_erased_are_forgotten(post: Post, database: Database) -> None:
     await post.outbox.add([message()])
     await post.outbox.erase(["an"])
     assert await post.send() == 0
-    assert (await database["messages"].find_one({}))["email"] == ""
+    assert (await database["messages"].find_one({}))["to"] == ""

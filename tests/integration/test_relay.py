@@ -17,6 +17,7 @@ import pytest
 from services.kit import relay
 from services.kit.bus import BusDown, Outgoing
 from services.kit.clock import SystemClock
+from services.kit.deadletters import letters
 from services.kit.locallog import LocalLog
 from services.kit.relay import Confirmations, Relay, StoreAndForward, behind, positions
 from tests.integration.bus_kit import SETTINGS, TOPICS, until, values
@@ -62,7 +63,7 @@ class Host:
             yield
         finally:
             stop.set()
-            await asyncio.wait_for(task, 20)
+            await asyncio.wait_for(task, 60)
 
 
 @pytest.fixture
@@ -81,6 +82,18 @@ async def test_it_forwards_all_in_order_with_its_headers(host: Host) -> None:
     assert await values(host.brokers, "returns") == [str(n) for n in range(100, 120)]
     assert await values(host.brokers, "notes") == ["7"]
     assert all(behind(host.local, name, at) == 0 for (name, _), at in positions(host.local).items())
+
+
+async def test_a_record_that_no_broker_takes_is_named_and_the_others_go_on(host: Host) -> None:
+    specs = {name: dataclasses.replace(spec, largest=3) for name, spec in TOPICS.items()}
+    host.brokers = Brokers(host.folder / "brokers", specs, SystemClock(), settings=SETTINGS)
+    await host.write(1, 22, 4444, 333)
+    async with host.relaying():
+        pass
+    assert sorted(await values(host.brokers, "orders")) == ["1", "22", "333"]
+    (letter,) = await letters(host.brokers, "orders")
+    assert (letter.record.key, letter.record.headers["ce_id"], letter.record.value) == ("k4", "4444", b"")
+    assert "4 bytes, of 3 at most" in letter.error
 
 
 async def test_the_next_relay_goes_on_where_the_last_one_stopped(host: Host) -> None:
@@ -144,7 +157,7 @@ async def test_a_second_relay_waits_for_the_first(host: Host) -> None:
     await host.write(3)
     await until(lambda: positions(host.local)[("orders", 0)] == 4)
     stop.set()
-    await asyncio.wait_for(second, 5)
+    await asyncio.wait_for(second, 60)
     assert await values(host.brokers, "orders") == ["1", "2", "3"]
 
 

@@ -197,7 +197,7 @@ def test_units_come_from_csv_and_excel_alike_and_faults_change_nothing(tmp_path:
         sheet.write_row(n, 0, row)
     book.close()
     files = {"u.csv": text.encode("utf-8-sig"), "u.xlsx": memory.getvalue(), "u16.csv": text.encode("utf-16")}
-    one, two, three = (read(name, data) for name, data in files.items())
+    one, two, three = (read(data) for data in files.values())
     assert one.good
     assert one.units == two.units == three.units
     assert [unit.code for unit in one.units] == ["HP", "303"]
@@ -207,7 +207,7 @@ def test_units_come_from_csv_and_excel_alike_and_faults_change_nothing(tmp_path:
     assert "KA" in str(bad.faults[0])
     for broken in (b"PK\x03\x04nonsense", b"\xff\xfe\x00", b"code,parent\xff"):
         with pytest.raises(Problem):
-            read("u", broken)
+            read(broken)
 
 
 def test_a_changed_consent_is_another_version_and_a_known_category_keeps_its_id() -> None:
@@ -217,7 +217,11 @@ def test_a_changed_consent_is_another_version_and_a_known_category_keeps_its_id(
     assert same.consent_version == "2023-05"
     assert [(c.id, c.target) for c in same.categories] == [("gv", 95.5), ("nhan-dan", None)]
     assert contest_of({**form, "consent": "Khác."}, held).consent_version != "2023-05"
+    named = contest_of({**form, "consent": "Tôi đồng ý CÔNG BỐ họ tên.", "publish_names": "winners"}, held)
+    assert (named.publish_names, named.publishing_consent) == ("winners", named.consent_version)
+    assert same.publishing_consent == ""
     for field, value in [
+        ("publish_names", "winners"),
         ("categories", "A | 120"),
         ("documents", "1 | hôm qua | B | C"),
         ("documents", "1"),

@@ -9,9 +9,9 @@ import zipfile
 import pytest
 from PIL import Image
 
+from services.kit.pictures import BadPicture, digest_of, shrink
 from services.quiz.bank.check import Checked, Job, check
 from services.quiz.bank.duplicates import fingerprint
-from services.quiz.bank.pictures import BadPicture, digest_of, shrink
 from services.quiz.domain import Question, draw
 
 HEAD = "id;chủ đề;câu hỏi;a;b;c;đáp án;hình;mô tả hình\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from services.quiz.contest_files import ContestError, ContestErrors, read_contest, shift
+from services.quiz.contest_files import Fault, FaultsFound, read_contest, shift
 
 CONTEST = """\
 id: hp
@@ -65,8 +65,8 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def faults(directory: Path) -> list[ContestError]:
-    with pytest.raises(ContestErrors) as caught:
+def faults(directory: Path) -> list[Fault]:
+    with pytest.raises(FaultsFound) as caught:
         read_contest(directory)
     return caught.value.errors
 
@@ -115,6 +115,14 @@ def test_the_event_carries_the_contest(directory: Path) -> None:
     assert (event.time, event.contest, event.title, event.kind, event.owner) == (now, "hp", files.title, files.kind, files.owner)
     assert (event.units, event.rounds, event.categories) == (files.units, files.rounds, files.categories)
     assert (event.documents, event.timezone) == (files.documents, "Asia/Ho_Chi_Minh")
+
+
+def test_winners_are_named_in_full_only_by_a_consent_that_speaks_of_it(directory: Path) -> None:
+    assert read_contest(directory).published(datetime.now(UTC)).publishing_consent == ""
+    change(directory, "contest.yaml", "attempts_per_round: 3", "attempts_per_round: 3\npublish_names: winners")
+    assert [place[:3] for place in places(directory)] == [("contest.yaml", 19, "publish_names")]
+    change(directory, "contest.yaml", "text: Tôi đồng ý.", "text: Tôi đồng ý công bố tên khi đạt giải.")
+    assert read_contest(directory).published(datetime.now(UTC)).publishing_consent == "2023-05"
 
 
 @pytest.mark.parametrize("nothing", ["", "~", "null"])
@@ -327,7 +335,7 @@ def test_a_head_without_rows_is_a_fault(directory: Path, name: str, message: str
 
 def test_a_fault_reads_as_a_sentence_in_both_languages(directory: Path) -> None:
     change(directory, "questions.csv", "q3,", "q1,")
-    with pytest.raises(ContestErrors) as caught:
+    with pytest.raises(FaultsFound) as caught:
         read_contest(directory)
     assert str(caught.value) == "questions.csv, dòng 4, mục id: Mã q1 đã có ở dòng 2."
     assert caught.value.errors[0].show("en") == "questions.csv, line 4, id: The id q1 is already on line 2."

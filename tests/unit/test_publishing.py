@@ -300,3 +300,15 @@ async def test_a_banner_comes_down_by_itself(house: House) -> None:
     assert house.authoring.live.banner("hp") is None
     with pytest.raises(Problem):
         await house.authoring.put_banner("hp", "Muộn", "info", NOW)
+
+
+async def test_more_units_than_an_event_can_carry_are_refused_before_anything_changes(house: House) -> None:
+    await house.draft()
+    draft = await house.authoring.get("hp")
+    many = tuple(Unit(code=f"U{n}", parent=None, name="Tổ dân phố " + "x" * 200, kind="ward") for n in range(25_000))
+    await house.authoring.put_units(draft, [*draft.units, *many])
+    with pytest.raises(Problem) as problem:
+        await house.authoring.publish("hp", ROUND.id)
+    assert (problem.value.status, problem.value.field) == (422, "units")
+    assert not house.bus.published
+    assert (await house.authoring.get("hp")).published == -1

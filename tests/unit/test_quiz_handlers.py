@@ -183,3 +183,32 @@ async def test_every_fact_has_an_event_that_tells_it_the_same_each_time(house: H
     events = [event_of(collection, fact) for (collection, _), fact in house.facts.kept.items()]
     assert [event.key for event in events] == [person.participant] * 2
     assert events == [event_of(collection, fact) for (collection, _), fact in house.facts.kept.items()]
+
+
+def merged_house() -> House:
+    house = House()
+    units = (
+        Unit(code="HP", parent=None, name="Hải Phòng", kind="city"),
+        Unit(code="A", parent="HP", name="Phường A", kind="ward", ended="2026-05-20", merged_into="B"),
+        Unit(code="B", parent="HP", name="Phường B", kind="ward"),
+        Unit(code="C", parent="HP", name="Phường C", kind="ward", ended="2026-05-01"),
+    )
+    house.book.apply(msgspec.structs.replace(CONTEST, units=units, revision=1))
+    return house
+
+
+async def test_a_merged_unit_is_taken_for_the_one_it_went_into_from_midnight_on() -> None:
+    house = merged_house()
+    before = await house.register(unit="A")  # 20:00 of the 19th in Hải Phòng
+    assert before.bearer.unit == "A"
+    house.clock.advance(timedelta(hours=4))  # midnight there, still the 19th in UTC
+    after = await house.register(unit="A", phone="0912345679")
+    assert after.bearer.unit == "B"
+    again = await house.register(unit="A", phone="0912345678", resume_code=before.resume_code)
+    assert (again.new, again.bearer.unit) == (False, "A")  # who was there before keeps the unit
+
+
+async def test_nobody_registers_under_a_unit_that_ended_without_another() -> None:
+    house = merged_house()
+    assert (await refused(422, "unit", house.register(unit="C"))).code == "unit-ended"
+    assert not house.facts.kept

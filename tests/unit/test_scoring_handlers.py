@@ -37,6 +37,7 @@ from services.kit.security import Secrets
 from services.kit.settings import Settings
 from services.scoring import audit, domain
 from services.scoring.handlers import Library, entry, judge, read
+from services.scoring.headcounts import Headcounts
 from services.scoring.ranking import Ranker
 from services.scoring.store import Standings
 from services.scoring.worker import ScoringWorker
@@ -148,7 +149,7 @@ class House:
     async def rank(self) -> None:
         await self.worker.derived.write_views()
         await self.worker.derived.write_snapshots()
-        await Ranker(self.runtime, self.library, {0: None}).turn()
+        await Ranker(self.runtime, self.library, {0: None}, Headcounts()).turn()
 
     def heard(self) -> dict[str, AttemptScored]:
         """What a consumer of `scores` holds: the highest revision of each attempt."""

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from bson import Binary
 
-from services.events import PrizesAwarded, decode, encode
+from services.events import ParticipantErased, ParticipantRegistered, PrizesAwarded, decode, encode
+from services.kit.bus import Record
 from services.kit.clock import us_of
 from services.kit.console import Role
 from services.kit.problems import Problem
@@ -83,9 +84,10 @@ async def test_a_contest_is_settled_from_the_files_of_its_rounds(scoring: Scorin
     (record,) = scoring.bus.published
     told = decode(record.headers["ce_type"], record.value)
     assert isinstance(told, PrizesAwarded)
-    assert [(p.prize, p.participant) for p in told.persons] == [
-        (prize, row.participant) for prize, row in zip(("Giải Nhất", "Giải Nhì", "Giải Nhì"), FINAL.rows, strict=False)
-    ]
+    assert [person.prize for person in told.persons] == ["Giải Nhất", "Giải Nhì", "Giải Nhì"]
+    rank = {row.participant: row.rank for row in FINAL.rows}
+    assert rank[told.persons[0].participant] == 1, "equals draw"
+    assert all(rank[person.participant] <= 3 for person in told.persons)
     assert (await submit(browser, PAGE, PAGE, action="reopen")).status_code == 409
     assert await scoring.house.actions() == ["results.settle", "results.publish"]
 
@@ -100,6 +102,42 @@ async def test_a_round_that_came_since_keeps_the_prizes_from_being_published(sco
     scoring.book.apply(msgspec.structs.replace(CONTEST, rounds=(PLAN, later), revision=1))
     with pytest.raises(Problem, match="rounds-changed"):
         await scoring.closing.publish_contest("thi")
+
+
+async def test_winners_who_agreed_are_named_in_full_and_nobody_else(scoring: ScoringHouse, tmp_path: Path) -> None:
+    worker = settler(scoring, tmp_path)
+    scoring.book.apply(msgspec.structs.replace(CONTEST, publishing_consent="v2", revision=1))
+    first, second, third, fourth, last = (row.participant for row in [*FINAL.rows[:4], FINAL.rows[-1]])
+    said = [
+        person(first, "Đặng Thuỳ Trâm", "v2"),
+        person(second, "Nguyễn Văn Hai", "v1"),
+        person(third, "Lê Thị Ba", "v2"),
+        ParticipantErased(time=NOW, participant=third, contest="thi", revision=1),
+        person(fourth, "Phạm Bốn", "v1"),
+        person(fourth, "Phạm Văn Bốn", "v2", 1),
+        person(last, "Không Đạt Giải", "v2"),
+    ]
+    scoring.bus.held["participants"] = [
+        Record("participants", 0, at, event.key, encode(event), {"ce_type": event.type}, 0) for at, event in enumerate(said)
+    ]
+    await publish_round(scoring)
+    await worker.turn()
+    await scoring.closing.settle_contest("thi", (Prize(name="Giải", count=20),))
+    await worker.turn()
+    outcome = (await scoring.settlements.get("thi")).outcome
+    assert outcome
+    shown = {each.participant: each.name for each in outcome.awarded.persons} if outcome.awarded else {}
+    assert shown | {first: "Đặng Thuỳ Trâm", fourth: "Phạm Văn Bốn"} == shown
+    assert all(shown[row.participant] == row.name for row in FINAL.rows if row.participant in shown.keys() - {first, fourth})
+    assert {second, third} <= shown.keys()
+    assert sorted(shown.values()) == sorted(award.name for award in outcome.awards)
+
+
+def person(participant: str, name: str, consent: str, revision: int = 0) -> ParticipantRegistered:
+    return ParticipantRegistered(
+        time=NOW, participant=participant, contest="thi", name=name, phone="+84900000000", unit="A", categories=(),
+        consent=consent, revision=revision,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("role", ["reader", "operator"])

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from services.kit.bus import BusDown, Consumer, Outgoing, Record, TopicSpec, dead_letter_topic
+from services.kit.bus import BusDown, Consumer, Outgoing, Record, TopicSpec, check_sizes, dead_letter_topic
 from services.kit.clock import Clock
 from services.kit.delivery import backoff
 from services.kit.kafka.client import admin, bounded, reader
@@ -50,6 +50,7 @@ class KafkaBus:
         """See `Publisher.publish`."""
         for record in records:
             self._topic(record.topic)
+        check_sizes(records, self._topics)
         await self._publisher.publish(records)
 
     # -- consuming

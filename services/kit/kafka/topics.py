@@ -14,7 +14,7 @@ from aiokafka.errors import (
     for_code,
 )
 
-from services.kit.bus import BusDown, TopicSpec
+from services.kit.bus import LARGEST, MIB, BusDown, TopicSpec
 from services.kit.kafka.client import admin
 from services.kit.kafka.settings import KafkaSettings
 
@@ -61,6 +61,8 @@ async def _create(client: AIOKafkaAdminClient, specs: Iterable[TopicSpec], setti
 def configuration(spec: TopicSpec, copies: int) -> dict[str, str]:
     """A topic's configuration at the brokers."""
     durable = {"min.insync.replicas": str(max(1, copies - 1))}
+    if spec.largest > LARGEST:
+        durable["max.message.bytes"] = str(spec.largest + MIB)  # with headers and what it is wrapped in
     if spec.kept is None:
         within = str(round(COMPACTED_WITHIN.total_seconds() * 1000))
         return {**durable, "cleanup.policy": "compact", "max.compaction.lag.ms": within, "delete.retention.ms": within}

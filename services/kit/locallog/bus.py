@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from services.kit.bus import BusDown, Consumer, Outgoing, Record, TopicSpec, dead_letter_topic
+from services.kit.bus import BusDown, Consumer, Outgoing, Record, TopicSpec, check_sizes, dead_letter_topic
 from services.kit.clock import Clock
 from services.kit.locallog.commit import GroupCommit
 from services.kit.locallog.groups import Membership, committed
@@ -55,6 +55,7 @@ class LocalLog:
         by_log: dict[str, list[Outgoing]] = {}
         for record in records:
             by_log.setdefault(self._topic(record.topic).log, []).append(record)
+        check_sizes(records, self._topics)
         futures = [self._group_commit(name).submit(part, len(part)) for name, part in by_log.items()]
         failed = [error for error in await asyncio.gather(*futures, return_exceptions=True) if error is not None]
         if failed:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.events import RoundPlan
 from services.kit.console import Account
+from services.kit.faults import FaultsFound
 from services.kit.i18n import translate
 from services.kit.problems import Problem
 from services.kit.runtime import Runtime
@@ -20,7 +21,6 @@ from services.kit.web.console import admin_api, audited
 from services.quiz.authoring.commands import Authoring, Grant, find
 from services.quiz.authoring.round_pages import DONE
 from services.quiz.authoring.running import Change
-from services.quiz.contest_faults import ContestErrors
 from services.quiz.loading import load
 
 Caller = Annotated[Account, Depends(admin_api("city"))]
@@ -33,15 +33,17 @@ class Strict(BaseModel):
 
 
 class ContestFilesBody(Strict):
-    """The three files of a contest directory, as text."""
+    """The files of a contest directory, as text."""
 
     contest_yaml: Text
     questions_csv: Text
     units_csv: Text
+    trees_csv: Annotated[str | None, Field(max_length=5_000_000)] = None
+    changes_csv: Annotated[str | None, Field(max_length=5_000_000)] = None
 
 
 class UnitsBody(Strict):
-    csv: Text
+    csv: Text = Field(description="`units.csv`, `trees.csv` or `changes.csv`: its columns say which")
     dry_run: bool = False
 
 
@@ -129,15 +131,11 @@ class AdminApi:
 
     async def load(self, request: Request, _: Caller, body: ContestFilesBody) -> ContestState:
         with tempfile.TemporaryDirectory() as folder:
-            for name, text in (
-                ("contest.yaml", body.contest_yaml),
-                ("questions.csv", body.questions_csv),
-                ("units.csv", body.units_csv),
-            ):
-                (Path(folder) / name).write_text(text, encoding="utf-8")
+            for name, text in body.model_dump(exclude_none=True).items():
+                (Path(folder) / name.replace("_", ".")).write_text(text, encoding="utf-8")
             try:
                 contest = await load(self._runtime, Path(folder))
-            except ContestErrors as errors:
+            except FaultsFound as errors:
                 lines = [error.show(language(request)) for error in errors.errors]
                 raise Problem(
                     422, "contest-files", "Bộ tệp cuộc thi có {n} lỗi.", n=len(lines), extra={"faults": lines}
@@ -147,7 +145,7 @@ class AdminApi:
 
     async def units(self, request: Request, _: Caller, contest: str, body: UnitsBody) -> UnitsView:
         draft = await self._authoring.get(contest)
-        sheet = self._authoring.sheet(draft, "units.csv", body.csv.encode())
+        sheet = self._authoring.sheet(draft, body.csv.encode())
         taken = sheet.good and not body.dry_run
         if taken:
             await self._authoring.put_units(draft, sheet.units)

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from services.events import ContestBook, RoundPlan, Unit
+from services.events.units import TERRITORY
 from services.kit.problems import Problem
 from services.kit.runtime import Runtime
 from services.quiz.authoring.checklist import Point, blocked, checklist
@@ -19,7 +20,7 @@ from services.quiz.authoring.live import MOST_MINUTES, Live
 from services.quiz.authoring.publishing import Publisher, shelved
 from services.quiz.authoring.running import Change, Rounds
 from services.quiz.authoring.store import Drafts, Notes
-from services.quiz.authoring.units import UnitSheet, read, read_text
+from services.quiz.authoring.units import UnitSheet, named_trees, read, read_text
 from services.quiz.bank.store import Bank
 from services.quiz.domain import draw
 from services.quiz.handlers import Participants
@@ -81,20 +82,33 @@ class Authoring:
             raise Problem(422, "title", "Hãy ghi tên cuộc thi.", field="title")
         return await self.drafts.save(draft)
 
-    def sheet(self, draft: ContestDraft, name: str, data: bytes) -> UnitSheet:
-        """What a file of units holds, row by row."""
-        return read(name, data, self.published_units(draft.id))
+    def sheet(self, draft: ContestDraft, data: bytes) -> UnitSheet:
+        """What a file of units, places or changes holds, row by row."""
+        return read(data, draft.trees, draft.units, self.published_units(draft.id))
 
     async def pending_units(self, draft: ContestDraft, digest: str) -> UnitSheet:
         """The file that was tried last, if it is the one of this digest. Raises Problem 409."""
-        sheet = read_text(await self.drafts.pending(draft.id), self.published_units(draft.id))
+        text = await self.drafts.pending(draft.id)
+        sheet = read_text(text, draft.trees, draft.units, self.published_units(draft.id))
         if sheet.digest != digest or not sheet.good:
             raise Problem(409, "units-changed", "Tệp đơn vị đã đổi sau khi kiểm tra. Hãy kiểm tra lại.", field="file")
         return sheet
 
     async def put_units(self, draft: ContestDraft, units: Sequence[Unit]) -> ContestDraft:
-        """The units of a file that was found good."""
+        """The units that a file or a change was found to lead to."""
         return await self.drafts.save(msgspec.structs.replace(draft, units=tuple(units)))
+
+    async def put_trees(self, draft: ContestDraft, names: Sequence[str]) -> ContestDraft:
+        """The trees by their names, the first one first; a name that is known keeps its id. Raises Problem 422 where units stand
+        in a tree that would go."""
+        trees = named_trees(names, draft.trees)
+        used = {place.tree for unit in draft.units for place in unit.placements}
+        if any(not unit.placements for unit in draft.units):
+            used.add(TERRITORY.id)
+        if gone := used - {tree.id for tree in trees}:
+            lost = next(tree.name for tree in [*draft.trees, TERRITORY] if tree.id in gone)
+            raise Problem(422, "trees", "Còn đơn vị trong cây “{tree}” nên không bỏ được.", field="trees", tree=lost)
+        return await self.drafts.save(msgspec.structs.replace(draft, trees=trees))
 
     def published_units(self, contest: str) -> set[str]:
         """The codes that people may have registered under."""

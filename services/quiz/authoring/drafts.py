@@ -16,7 +16,7 @@ import msgspec
 from anyascii import anyascii
 
 from services.events import Category, ContestPublished, Document, RoundPlan, Unit
-from services.events.contests import Show
+from services.events.contests import Show, Tree
 from services.quiz.domain import REST
 
 Stage = Literal["draft", "submitted", "approved", "published"]
@@ -82,6 +82,10 @@ class RoundDraft(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+Names = Literal["masked", "winners"]
+"""How winners are named to everyone: masked, or in full where their consent says so."""
+
+
 class ContestDraft(msgspec.Struct, frozen=True, kw_only=True):
     """A contest being made. `revision` counts its changes, `published` its publications (-1: none yet)."""
 
@@ -95,8 +99,10 @@ class ContestDraft(msgspec.Struct, frozen=True, kw_only=True):
     consent_version: str = ""
     consent_text: str = ""
     units: tuple[Unit, ...] = ()
+    trees: tuple[Tree, ...] = ()
     rules: Rules = Rules()
     rounds: tuple[RoundDraft, ...] = ()
+    publish_names: Names = "masked"
     revision: int = 0
     published: int = -1
 
@@ -104,6 +110,11 @@ class ContestDraft(msgspec.Struct, frozen=True, kw_only=True):
     def zone(self) -> ZoneInfo:
         """The time zone that its dates are written in."""
         return ZoneInfo(self.timezone)
+
+    @property
+    def publishing_consent(self) -> str:
+        """The version of the consent whose holders' full names may be published where they win."""
+        return self.consent_version if self.publish_names == "winners" else ""
 
     def round(self, id: str) -> RoundDraft | None:
         """A round by its id."""
@@ -126,7 +137,9 @@ class ContestDraft(msgspec.Struct, frozen=True, kw_only=True):
             documents=self.documents,
             categories=self.categories,
             units=self.units,
+            trees=self.trees,
             rounds=tuple(round.plan(self.id) for round in self.rounds if round.stage == "published"),
+            publishing_consent=self.publishing_consent,
             revision=self.published,
         )
 

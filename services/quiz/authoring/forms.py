@@ -12,7 +12,8 @@ import msgspec
 from services.events import Category, Document
 from services.kit.problems import Problem
 from services.quiz.authoring.commands import zone
-from services.quiz.authoring.drafts import RANKING, ContestDraft, RoundDraft, Rules, consent_version, slug
+from services.quiz.authoring.drafts import RANKING, ContestDraft, Names, RoundDraft, Rules, consent_version, slug
+from services.quiz.contest_yaml import allows_names
 from services.quiz.domain import REST
 
 Form = Mapping[str, Any]
@@ -53,6 +54,9 @@ def local(time: datetime, contest: ContestDraft) -> str:
 def contest_of(form: Form, held: ContestDraft) -> ContestDraft:
     """The contest with what its form says."""
     consent = str(form.get("consent") or "").strip()[:5000]
+    names: Names = "winners" if form.get("publish_names") == "winners" else "masked"
+    if names == "winners" and not allows_names(consent):
+        raise Problem(422, "names", "Nội dung đồng ý phải nói rõ việc công bố họ tên người đạt giải.", field="publish_names")
     known = (held.consent_version, held.consent_text)
     return msgspec.structs.replace(
         held,
@@ -63,6 +67,7 @@ def contest_of(form: Form, held: ContestDraft) -> ContestDraft:
         documents=tuple(_documents(form)),
         categories=tuple(_categories(form, held)),
         consent_text=consent,
+        publish_names=names,
         consent_version=known[0] if consent == known[1] else consent_version(consent),
     )
 

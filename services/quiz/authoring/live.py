@@ -17,6 +17,7 @@ from services.events import ContestBook
 from services.kit.bus import Transient
 from services.kit.clock import Clock
 from services.quiz.authoring.store import Notes
+from services.quiz.units import UnitDays
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +51,7 @@ class Live:
     """Banners and announcements by contest, extra minutes by round."""
 
     def __init__(self, notes: Notes, book: ContestBook, clock: Clock) -> None:
-        self._notes, self._book, self._clock = notes, book, clock
+        self._notes, self._book, self._units, self._clock = notes, book, UnitDays(book, clock), clock
         self._banners: dict[str, Banner] = {}
         self._announced: dict[str, list[Announcement]] = {}
         self._grants: dict[str, dict[tuple[str, str], int]] = {}
@@ -102,13 +103,7 @@ class Live:
 
     def _upwards(self, round: str, code: str) -> Sequence[str]:
         plan = self._book.round(round)
-        units = self._book.units(plan.contest) if plan else {}
-        path: list[str] = []
-        at: str | None = code
-        while at is not None and at not in path:
-            path.append(at)
-            at = units[at].parent if at in units else None
-        return path
+        return self._units.of(plan.contest).upwards(code) if plan and plan.contest in self._book.contests else [code]
 
 
 def _announcement(change: Mapping[str, Any]) -> Announcement:

@@ -1,4 +1,4 @@
-"""The console's pages of a contest: made, described, its units, its publication, its banner."""
+"""The console's pages of a contest: made, described, published, its banner. Units and rounds have pages of their own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
-from starlette.datastructures import UploadFile
 
 from services.events import ContestBook, state_at
 from services.kit.problems import Problem
@@ -16,11 +15,7 @@ from services.kit.web.console import Organiser, OrganiserForm, audited
 from services.quiz.authoring import forms
 from services.quiz.authoring.commands import Authoring
 from services.quiz.authoring.drafts import ContestDraft, RoundDraft
-from services.quiz.authoring.units import UnitSheet
 from services.quiz.pages import STATES
-
-SHOWN_ROWS = 300
-"""Rows of a file that a dry run shows; all that have a fault come first."""
 
 STAGES = {"draft": "Bản nháp", "submitted": "Chờ duyệt", "approved": "Đã duyệt", "published": "Đã công bố"}
 """How far a round has come, in words."""
@@ -38,8 +33,6 @@ class ContestPages:
         get("/console/contests/{contest}")(self.look)
         get("/console/contests/{contest}/sua")(self.edit)
         post("/console/contests/{contest}/sua")(self.save)
-        get("/console/contests/{contest}/don-vi")(self.units)
-        post("/console/contests/{contest}/don-vi")(self.import_units)
         post("/console/contests/{contest}/cong-bo")(self.publish)
         post("/console/contests/{contest}/thong-bao")(self.banner)
 
@@ -74,7 +67,7 @@ class ContestPages:
             states=STATES,
             banner=self._authoring.live.banner(contest),
             published=published,
-            unpublished=published is not None and not _same(draft, self._book),
+            unpublished=published is not None and not same(draft, self._book),
         )
 
     def _rounds(self, draft: ContestDraft) -> Sequence[tuple[RoundDraft, Any, str]]:
@@ -93,6 +86,7 @@ class ContestPages:
             "documents": forms.documents_text(draft.documents),
             "categories": forms.categories_text(draft.categories),
             "consent": draft.consent_text,
+            "publish_names": draft.publish_names,
             "revision": str(draft.revision),
         }
         return self._edit(request, draft, values, None)
@@ -109,40 +103,6 @@ class ContestPages:
             return self._edit(request, draft, form, problem)
         await audited(request, "contest.changed", contest)
         return RedirectResponse(f"/console/contests/{contest}", 303)
-
-    async def units(self, request: Request, _: Organiser, contest: str) -> Response:
-        """The units as they are, and the form for a file."""
-        return self._units(request, await self._authoring.get(contest), None, None)
-
-    def _units(self, request: Request, draft: ContestDraft, sheet: UnitSheet | None, problem: Problem | None) -> Response:
-        rows = sorted(sheet.rows, key=lambda row: not row.faults)[:SHOWN_ROWS] if sheet else []
-        status = problem.status if problem else 200 if sheet is None or sheet.good else 422
-        lang = language(request)
-        verdicts = [(row, [fault.show(lang).partition(": ")[2] for fault in row.faults]) for row in rows]
-        faults = [fault.show(lang) for fault in sheet.faults] if sheet else []
-        return render(
-            request, "authoring_units.html", status, draft=draft, sheet=sheet, verdicts=verdicts, faults=faults,
-            problem=said(request, problem),
-        )  # fmt: skip
-
-    async def import_units(self, request: Request, _: Organiser, form: OrganiserForm, contest: str) -> Response:
-        """A file: its dry run. Its digest: the import of what was tried."""
-        draft = await self._authoring.get(contest)
-        file = form.get("file")
-        try:
-            if digest := forms.text(form, "digest"):
-                sheet = await self._authoring.pending_units(draft, digest)
-                await self._authoring.put_units(draft, sheet.units)
-                await audited(request, "units.imported", contest, units=len(sheet.units))
-                return RedirectResponse(f"/console/contests/{contest}", 303)
-            if not isinstance(file, UploadFile) or not file.filename:
-                raise Problem(422, "file", "Hãy chọn tệp.", field="file")
-            sheet = self._authoring.sheet(draft, file.filename, await file.read())
-        except Problem as problem:
-            return self._units(request, draft, None, problem)
-        if sheet.good:
-            await self._authoring.drafts.keep_pending(contest, sheet.text)
-        return self._units(request, draft, sheet, None)
 
     async def publish(self, request: Request, _: Organiser, form: OrganiserForm, contest: str) -> Response:
         """Tells everyone of changed texts and units."""
@@ -173,8 +133,8 @@ def said(request: Request, problem: Problem | None) -> dict[str, str]:
     return {"field": problem.field or "", "detail": problem.document(language(request))["detail"]}
 
 
-def _same(draft: ContestDraft, book: ContestBook) -> bool:
+def same(draft: ContestDraft, book: ContestBook) -> bool:
     """Whether everyone knows the contest as the draft has it."""
     known = book.contests[draft.id]
-    told = (known.title, known.kind, known.owner, known.timezone, known.documents, known.categories, known.units)
-    return told == (draft.title, draft.kind, draft.owner, draft.timezone, draft.documents, draft.categories, draft.units)
+    compared = ("title", "kind", "owner", "timezone", "documents", "categories", "units", "trees", "publishing_consent")
+    return all(getattr(known, name) == getattr(draft, name) for name in compared)

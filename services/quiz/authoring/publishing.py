@@ -16,7 +16,8 @@ import msgspec
 import structlog
 from bson import Binary
 
-from services.events import RoundKeyed, RoundPlan
+from services.events import ContestPublished, RoundKeyed, RoundPlan, encode
+from services.kit.bus import MIB
 from services.kit.problems import Problem
 from services.kit.runtime import Runtime
 from services.kit.store import FACTS, insert_facts, store_errors
@@ -31,6 +32,20 @@ from services.quiz.shelf import ShelvedPaper
 KEY_VERSION = 1
 
 log = structlog.get_logger(__name__)
+
+
+MOST_BYTES = 7 * 1024 * 1024
+"""Of a publication. The topic takes a little more; the store keeps two of them in one document, which has 16 MiB at most."""
+
+
+def check_size(publication: ContestPublished) -> None:
+    """Raises Problem 422 where the units are more than one event can carry."""
+    size = len(encode(publication))
+    if size > MOST_BYTES:
+        raise Problem(
+            422, "too-large", "Danh sách đơn vị quá lớn: cuộc thi chiếm {size} MB, nhiều nhất {most} MB.", field="units",
+            size=f"{size / MIB:.1f}", most=MOST_BYTES // MIB,
+        )  # fmt: skip
 
 
 def shelved(paper: Paper) -> ShelvedPaper:
@@ -114,7 +129,9 @@ class Publisher:
         if not new.units or not new.categories or not new.consent_text:
             raise Problem(422, "incomplete", "Cuộc thi còn thiếu đơn vị, đối tượng hoặc nội dung đồng ý.")
         new = msgspec.structs.replace(new, published=draft.published + 1)
-        saved = await self._drafts.save(new, new.publication(now))
+        publication = new.publication(now)
+        check_size(publication)
+        saved = await self._drafts.save(new, publication)
         await self.finish()
         return saved
 

@@ -15,8 +15,8 @@ from dataclasses import replace
 
 import msgspec
 
+from services.kit.pictures import BadPicture, digest_of, shrink
 from services.quiz.bank.duplicates import Twins, fingerprint
-from services.quiz.bank.pictures import BadPicture, digest_of, shrink
 from services.quiz.bank.reading import read
 from services.quiz.bank.sheet import Remark, Row, Sheet
 from services.quiz.domain import Question

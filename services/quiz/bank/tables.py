@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 
+from services.kit.sheets import csv_lines
 from services.quiz.bank.rules import OPTIONS, fold, question_of
-from services.quiz.bank.sheet import MOST_ROWS, Note, Remark, Row, Sheet
+from services.quiz.bank.sheet import MOST_ROWS, Remark, Row, Sheet
 from services.quiz.bank.text import clean, decode
 
 COLUMNS = ("id", "topic", "difficulty", "text", *OPTIONS, "answer", "source", "picture", "alt")
@@ -30,9 +28,6 @@ _COLUMN_OF = {heading: column for column, headings in HEADINGS.items() for headi
 _PASSED_OVER = {"", "stt", "tt", "so tt", "no", "ghi chu", "note", "notes"}
 _HEAD_WITHIN = 20
 
-_END = "\0"
-"""A line behind the last. A quote that was never closed swallows it, and so is found out."""
-
 
 @dataclass
 class Line:
@@ -42,28 +37,6 @@ class Line:
     cells: Sequence[str]
     notes: Mapping[int, Sequence[Remark]] = field(default_factory=dict)
     notes_on_row: Sequence[Remark] = ()
-
-
-def csv_lines(text: str, note: Note) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a CSV that hold anything, stripped, with the line each begins at; columns may be separated by commas,
-    semicolons or tabs. `note(row, message)` hears of what cannot be read."""
-    head = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = max(",;\t", key=head.count)
-    reader = csv.reader(chain(io.StringIO(text, newline=""), [_END]), delimiter=delimiter)
-    while True:
-        row = reader.line_num + 1
-        try:
-            cells = [cell.strip() for cell in next(reader)]
-        except csv.Error:
-            note(row, "Không đọc được dòng này.")
-            continue
-        if cells == [_END]:
-            return
-        if cells and cells[-1].endswith(_END):
-            note(row, "Dấu ngoặc kép mở ở dòng này không được đóng.")
-            return
-        if any(cells):
-            yield row, cells
 
 
 def read_csv(data: bytes) -> Sheet:

@@ -95,7 +95,7 @@
   }
 
   function clear() {
-    ["name", "phone", "unit", "categories", "email", "consent", "resume_code", "form"].forEach(function (field) { fault(field, ""); });
+    ["name", "phone", "unit", "categories", "roster_code", "email", "consent", "resume_code", "form"].forEach(function (field) { fault(field, ""); });
   }
 
   function focusFirst(field) {
@@ -130,6 +130,8 @@
       categories: chosen(),
       consent: { version: contest.consent.version, accepted: el("consent").checked }
     };
+    var roster = el("roster_code").value.trim();
+    if (roster) { form.roster_code = roster; }
     var email = el("email").value.trim(), code = el("resume_code").value.replace(/[\s-]/g, "").toLowerCase();
     if (email) { form.email = email; }
     if (code) { form.resume_code = code; }
@@ -162,6 +164,8 @@
       if (status !== 200 && status !== 201) { refuse(status, answer); return; }
       H.person.set({ id: answer.participant_id, token: answer.token, code: answer.resume_code, name: form.name });
       known();
+      el("known-note").textContent = answer.note || "";
+      H.show(el("known-note"), !!answer.note);
       el("known-title").focus();
     });
   }

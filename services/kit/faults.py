@@ -1,4 +1,4 @@
-"""Faults of a contest's files: each names file, row and column, and all are collected before one is raised."""
+"""Faults of files that people write: each names file, row and column, and all are collected before one is raised."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from services.kit.i18n import DEFAULT, translate
 
 
 @dataclass(frozen=True)
-class ContestError:
+class Fault:
     """One fault. `row` counts the file's lines from 1; `column` is a column's name, or the path of a setting (`rounds[0].id`).
 
     `message` is a sentence of the catalogue, `values` what its placeholders stand for.
@@ -36,10 +36,10 @@ class ContestError:
         return self.show(DEFAULT)
 
 
-class ContestErrors(Exception):
-    """All faults of a contest directory."""
+class FaultsFound(Exception):
+    """All faults of what was to be read."""
 
-    def __init__(self, errors: list[ContestError]) -> None:
+    def __init__(self, errors: list[Fault]) -> None:
         super().__init__("\n".join(map(str, errors)))
         self.errors = errors
 
@@ -48,11 +48,11 @@ class Faults:
     """Collects faults, and reads files so that an unreadable one is a fault and no crash."""
 
     def __init__(self) -> None:
-        self.found: list[ContestError] = []
+        self.found: list[Fault] = []
 
     def add(self, file: str, row: int | None, column: str | None, message: str, **values: object) -> None:
         """Notes a fault."""
-        self.found.append(ContestError(file, row, column, message, values))
+        self.found.append(Fault(file, row, column, message, values))
 
     def text(self, path: Path) -> str | None:
         """A file's text with composed accents and without a byte-order mark; None, and a fault, where it cannot be read."""

@@ -1,4 +1,4 @@
-"""Pictures of questions: made small, stripped of everything but the picture, known by their digest."""
+"""Pictures that people upload: made small, stripped of everything but the picture, known by their digest."""
 
 from __future__ import annotations
 

@@ -1,0 +1,80 @@
+"""Turns confirmed campaigns into messages, follows them to their end, and deletes rosters whose time is over. Any step may be
+done twice, by one worker or by several: ids decide, and a campaign is only written where nobody has written it since."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+import msgspec
+import structlog
+
+from services.events import ContestBook
+from services.kit.bus import BusDown, Transient
+from services.kit.runtime import Runtime
+from services.notify.campaigns import Campaign, Campaigns
+from services.notify.contacts import Rosters
+from services.notify.reminding import Reminding
+from services.notify.store import Outbox
+
+PACE_S = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+class Campaigner:
+    """Works on the campaigns that were confirmed."""
+
+    def __init__(self, runtime: Runtime, book: ContestBook, outbox: Outbox) -> None:
+        self._runtime, self._book, self._outbox = runtime, book, outbox
+        self._campaigns, self._rosters = Campaigns(runtime.store), Rosters(runtime.store)
+        self._reminding = Reminding(runtime, book)
+
+    async def run(self, stop: Callable[[], bool]) -> None:
+        """Works until `stop()`."""
+        while not stop():
+            try:
+                await self.step()
+                await self.forget_rosters()
+            except (Transient, BusDown) as error:
+                log.warning("campaigns.put_off", error=str(error))
+            until = self._runtime.clock.monotonic() + PACE_S
+            while not stop() and self._runtime.clock.monotonic() < until:  # noqa: ASYNC110 (`stop` is no event)
+                await asyncio.sleep(0.2)
+
+    async def step(self) -> None:
+        """Takes every campaign that is at work one step on. Raises StoreDown."""
+        for campaign in await self._campaigns.at_work():
+            if campaign.contest not in self._book.contests:
+                continue
+            await (self._begin(campaign) if campaign.state == "confirmed" else self._follow(campaign))
+
+    async def _begin(self, campaign: Campaign) -> None:
+        plan = await self._reminding.plan(campaign)
+        await self._outbox.add(self._reminding.messages(campaign, plan))
+        began = msgspec.structs.replace(
+            campaign, state="sending", recipients=len(plan.recipients), left_out={k: n for k, n in plan.left_out.items() if n}
+        )
+        if await self._campaigns.put(began) is None:
+            now = await self._campaigns.get(campaign.id)
+            if now and now.state == "cancelled":
+                await self._outbox.cancel(campaign.id)
+
+    async def _follow(self, campaign: Campaign) -> None:
+        counts = {state: n for state, n in (await self._outbox.counts(campaign.id, limit=0)).items() if n}
+        ended = not counts.get("waiting") and not counts.get("sending")
+        if counts == campaign.counts and not ended:
+            return
+        after = msgspec.structs.replace(campaign, counts=counts)
+        if ended:
+            after = msgspec.structs.replace(after, state="done", ended_at=self._runtime.clock.now())
+        await self._campaigns.put(after)
+
+    async def forget_rosters(self) -> None:
+        """Deletes the rosters of contests that ended long ago. Raises StoreDown."""
+        kept = timedelta(days=self._runtime.settings.roster_days)
+        for contest in self._book.contests:
+            ended = max((plan.closes for plan in self._book.rounds(contest)), default=None)
+            if ended and self._runtime.clock.now() > ended + kept:
+                await self._rosters.delete_of(contest)

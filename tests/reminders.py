@@ -1,0 +1,184 @@
+"""What tests of reminders share: a contest, a house for notify's parts, and gateways that answer as they are told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from services.events import ContestBook, ContestPublished, Event, RoundPlan, Unit, decode, encode
+from services.kit.bus import Bus, Outgoing
+from services.kit.clock import Clock, ManualClock
+from services.kit.locallog import LocalLog
+from services.kit.runtime import Runtime
+from services.kit.security import Secrets
+from services.kit.settings import Settings
+from services.notify.campaigner import Campaigner
+from services.notify.campaigns import Address, Campaign, Campaigns
+from services.notify.contacts import Contacts, Rosters
+from services.notify.gateways import Gateway
+from services.notify.limits import Limits
+from services.notify.notices import NoticesWorker
+from services.notify.reminding import Reminding
+from services.notify.sender import Sender
+from services.notify.store import Outbox
+
+if TYPE_CHECKING:
+    from services.kit.store import Database
+
+NOW = datetime(2026, 5, 20, 2, 0, tzinfo=UTC)
+"""Nine in the morning in Hải Phòng."""
+
+CONTEST = "c"
+UNITS = [("HP", None), ("A", "HP"), ("A1", "A"), ("A2", "A"), ("B", "HP")]
+
+
+def plan(round: str = "c.tuan-1", closes: datetime = NOW + timedelta(days=10)) -> RoundPlan:
+    return RoundPlan(
+        id=round, contest=CONTEST, name="Tuần 1", opens=NOW - timedelta(days=3), closes=closes, questions=20, minutes=15,
+        attempts=3, counting="best", ranking=("correct desc",), prediction=None, show_score="at_once", show_key="after_close",
+    )  # fmt: skip
+
+
+def book(*rounds: RoundPlan) -> ContestBook:
+    known = ContestBook()
+    known.apply(
+        ContestPublished(
+            time=NOW, contest=CONTEST, title="Hải Phòng làm theo lời Bác", kind="", owner="Ban Tuyên giáo Thành ủy",
+            timezone="Asia/Ho_Chi_Minh", documents=(), categories=(),
+            units=tuple(Unit(code=code, parent=parent, name=f"Phường {code}", kind="") for code, parent in UNITS),
+            rounds=rounds or (plan(),),
+        )
+    )  # fmt: skip
+    return known
+
+
+class Told:
+    """A bus that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        self.events += [decode(record.headers["ce_type"], record.value) for record in records]
+
+
+class House:
+    """Notify's parts over one store, as a worker and the web process have them."""
+
+    def __init__(
+        self,
+        database: Database,
+        folder: Path,
+        gateways: Sequence[Gateway] | None = None,
+        clock: Clock | None = None,
+        **settings: Any,
+    ) -> None:
+        self.clock = cast("ManualClock", clock or ManualClock(NOW))
+        self.told, self.book = Told(), book(plan(closes=self.clock.now() + timedelta(days=10)))
+        self.runtime = Runtime(
+            service="notify", settings=Settings(public_url="https://thi.example.org", data_dir=folder, **settings),
+            clock=self.clock, bus=cast("Bus", self.told), journal=cast("LocalLog", None), store=database,
+            secrets=Secrets(folder / "secrets"), encode=encode,
+        )  # fmt: skip
+        self.outbox, self.campaigns, self.limits = Outbox(database), Campaigns(database), Limits(self.runtime)
+        self.contacts, self.rosters = Contacts(database), Rosters(database)
+        self.reminding = Reminding(self.runtime, self.book)
+        self.gateways = gateways
+        self.restart()
+
+    def restart(self) -> None:
+        """New workers, who know only what is in the store."""
+        self.sender = Sender(self.runtime, self.outbox, self.book, self.gateways)
+        self.campaigner = Campaigner(self.runtime, self.book, self.outbox)
+        self.notices = NoticesWorker(self.runtime, self.book, self.outbox)
+
+    async def prepare(self) -> None:
+        await self.outbox.prepare()
+        await self.campaigns.prepare()
+
+    async def confirmed(self, id: str, people: int, channel: Any = "sms", **changed: Any) -> Campaign:
+        """A campaign to so many contacts of unit A1, confirmed."""
+        addresses = tuple(Address("A1", f"Người {n}", f"n{n}@example.org", f"+8491{n:07d}") for n in range(people))
+        fields: dict[str, Any] = {
+            "audience": "contacts", "channel": channel, "units": ("A1",), "addresses": addresses, "state": "confirmed",
+            "subject": "Đôn đốc {don_vi}", "text": "Kính gửi {don_vi}: còn {con_lai}, xem {lien_ket}",
+            "made_at": self.clock.now(),
+        }  # fmt: skip
+        campaign = Campaign(id=id, contest=CONTEST, **fields | changed)
+        await self.campaigns.add([campaign])
+        return campaign
+
+    async def send(self) -> int:
+        return await self.sender.send_due(lambda: False)
+
+    async def states(self, campaign: str | None = None) -> dict[str, int]:
+        return {state: count for state, count in (await self.outbox.counts(campaign, 0)).items() if count}
+
+
+class HttpGate:
+    """A real HTTP server that takes messages. `answer` says for each request what is done: "ok", "429", "500", "401", "400",
+    "silent" (takes it, never answers), "reset" (takes it, then breaks the connection). `taken` counts by address."""
+
+    def __init__(self) -> None:
+        self.taken: Counter[str] = Counter()
+        self.bodies: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.requests = 0
+        self.answer: Callable[[int], str] = lambda n: "ok"
+        self.pause = 0.0
+        self.once_per_key = False
+        self._keys: set[str] = set()
+        self.url = ""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[HttpGate]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        try:
+            yield self
+        finally:
+            server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await self._one(reader, writer):
+                pass
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[1:]
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head if line)}
+        body = json.loads(await reader.readexactly(int(headers["content-length"])))
+        self.requests += 1
+        does = self.answer(self.requests)
+        await asyncio.sleep(self.pause)
+        if does in ("ok", "silent", "reset"):
+            self._take(headers, body)
+        if does == "reset":
+            cast("asyncio.WriteTransport", writer.transport).abort()
+            return False
+        if does == "silent":
+            await reader.read()
+            return False
+        status = "200" if does == "ok" else does
+        more = "Retry-After: 30\r\n" if does == "429" else ""
+        writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: 2\r\n{more}\r\n{{}}".encode())
+        await writer.drain()
+        return True
+
+    def _take(self, headers: dict[str, str], body: dict[str, Any]) -> None:
+        key = headers.get("idempotency-key", "")
+        if not self.once_per_key or key not in self._keys:
+            self.taken[body.get("to") or str(body.get("data", {}).get("units"))] += 1
+        self._keys.add(key)
+        self.bodies.append(body)
+        self.headers.append(headers)

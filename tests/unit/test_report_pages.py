@@ -1,0 +1,176 @@
+"""Reports over HTTP: who may ask for whose, what is filled in, progress, the file; the form of a unit; what is noted of it."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.events import ContestBook
+from services.kit.runtime import Face
+from services.reporting.report.desk import Desk
+from services.reporting.report.jobs import Forms, Jobs
+from services.reporting.report_api import ReportApi
+from services.reporting.report_pages import ReportPages
+from tests import reported_contest
+from tests.console_house import ConsoleHouse, submit
+from tests.contract.memory_store import memory_store
+
+CONTEST = reported_contest.contest()
+API = "/api/v1/reports/bao-cao.csv"
+HERE = {"contest": CONTEST.contest}
+PAGE = f"/console/reports/{CONTEST.contest}"
+
+
+class House(ConsoleHouse):
+    """The console with the pages of reports."""
+
+    def __init__(self, folder: Path) -> None:
+        async def start() -> None:
+            """Nothing to wait for."""
+
+        super().__init__(folder)
+        book, store = ContestBook(), memory_store()
+        book.apply(CONTEST)
+        self.jobs = Jobs(store, self.clock)
+        self.desk = Desk(book, self.jobs, Forms(store), self.clock)
+        api, pages = ReportApi(self.desk), ReportPages(self.desk, self.clock)
+        faces = [Face(name=name, router=router, start=start) for name, router in (("reporting", api.router), ("r", pages.router))]
+        super().__init__(folder, faces)
+        self.jobs._clock = self.clock
+
+    async def finish(self, id: str, files: dict[str, bytes]) -> None:
+        """As a worker does."""
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as out:
+            for name, content in files.items():
+                out.writestr(name, content)
+        assert await self.jobs.take("worker")
+        assert await self.jobs.finish(id, "worker", packed.getvalue())
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    house = House(tmp_path)
+    yield house
+    await house.close()
+
+
+async def test_asked_by_address_watched_and_fetched_from_the_same(house: House) -> None:
+    browser = await house.signed_in("city")
+    first = await browser.get(API, params=HERE)
+    assert first.status_code == 202, first.text
+    assert first.headers["Retry-After"]
+    assert first.json() | {"phase": "asked", "percent": 0, "as_of": "2026-11-25T07:00:00+00:00"} == first.json()
+    assert (await browser.get(first.json()["url"])).json()["id"] == first.json()["id"]
+    await house.finish(first.json()["id"], {"bieu-1.csv": b"one", "bieu-2.csv": b"two"})
+    done = await browser.get(first.json()["url"])
+    assert done.status_code == 200
+    assert done.headers["content-type"] == "application/zip"
+    assert 'filename="bao-cao-hai-phong-2023-2026-11-25T07.csv.zip"' in done.headers["content-disposition"]
+    one = await browser.get(first.json()["url"] + "&table=bieu-2")
+    assert (one.status_code, one.content, one.headers["content-type"]) == (200, b"two", "text/csv; charset=utf-8")
+    assert (await browser.get(first.json()["url"] + "&table=../x")).status_code == 404
+    assert await house.actions() == ["report.asked", "report.fetched", "report.fetched"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"contest": "no"}, "contest"),
+        ({"unit": "no"}, "unit"),
+        ({"tree": "no"}, "tree"),
+        ({"as_of": "yesterday"}, "as_of"),
+        ({"as_of": "2023-06-16T08:30:00+07:00"}, "as_of"),
+        ({"as_of": "2027-06-16T08:00:00+07:00"}, "as_of"),
+        ({"as_of": "2022-06-16T08:00:00+07:00"}, "as_of"),
+        ({"from": "2023-06-10", "to": "2023-06-09"}, "to"),
+        ({"from": "9999-99-99"}, "from"),
+    ],
+    ids=str,
+)
+async def test_what_cannot_be_is_refused_by_name(house: House, wrong: dict[str, str], field: str) -> None:
+    browser = await house.signed_in("city")
+    answer = await browser.get(API, params=HERE | wrong)
+    assert answer.status_code in (404, 422)
+    assert answer.json()["errors"][0]["field"] == field
+    assert (await browser.get("/api/v1/reports/khac.pdf", params=HERE)).status_code == 422
+    assert await house.actions() == []
+
+
+async def test_nobody_sees_beyond_their_units(house: House) -> None:
+    district = await house.signed_in("district", "HP-307")
+    mine = await district.get(API, params=HERE)
+    assert mine.status_code == 202
+    job = await house.jobs.get(mine.json()["id"])
+    assert job is not None
+    assert job.request.unit == "HP-307"
+    for unit in ("HP", "HP-306"):
+        assert (await district.get(API, params=HERE | {"unit": unit})).status_code == 403
+    letter = "/api/v1/reports/cong-van.docx"
+    assert (await district.get(letter, params=HERE | {"units": "HP-307-11428,HP-306-11371"})).status_code in (403, 422)
+    city = await house.signed_in("city")
+    theirs = (await city.get(API, params=HERE)).json()["id"]
+    await house.finish(mine.json()["id"], {})
+    page = await district.get(PAGE)
+    assert mine.json()["id"] in page.text
+    assert theirs not in page.text
+    assert (await district.get(f"{PAGE}/{theirs}/tai-ve")).status_code == 403
+    assert (await house.signed_in("operator")).cookies
+    assert (await (await house.signed_in("operator")).get(PAGE)).status_code == 403
+    assert (await house.browser().get(API, params=HERE)).status_code == 401
+
+
+async def test_the_period_and_what_is_compared_with(house: House) -> None:
+    account: Any = type("A", (), {"subtree": None})()
+    asked = {"contest": CONTEST.contest, "kind": "bao-cao", "format": "pdf", "as_of": "2023-06-16T08:00"}
+    whole = await house.desk.request(account, asked)
+    assert (whole.since, whole.until) == (CONTEST.rounds[0].opens, whole.as_of)
+    assert whole.as_of == datetime(2023, 6, 16, 1, tzinfo=UTC), "a time without an offset is the contest's own"
+    assert whole.before == datetime(2023, 6, 9, 1, tzinfo=UTC), "a week before"
+    part = await house.desk.request(account, asked | {"from": "2023-06-01", "to": "2023-06-15"})
+    assert (part.before, part.until) == (part.since, datetime(2023, 6, 14, 17, tzinfo=UTC))
+    first = await house.desk.request(account, asked | {"as_of": "2023-05-20T08:00"})
+    assert first.before is None, "there is nothing before the contest began"
+    assert (await house.desk.request(account, asked | {"unit": "HP"})).id == whole.id, "the top is the whole contest"
+
+
+async def test_the_page_asks_watches_cancels_and_keeps_the_form(house: House) -> None:
+    browser = await house.signed_in("city")
+    page = await submit(browser, PAGE, PAGE, kind="cong-van", format="docx", as_of="2023-06-16T08:00", units="HP-307")
+    assert page.status_code == 200
+    assert "Đang chờ" in page.text
+    (job,) = await house.jobs.of(CONTEST.contest)
+    assert job.request.units == ("HP-307",)
+    page = await submit(browser, PAGE, f"{PAGE}/{job.id}/huy")
+    assert "Đã hủy" in page.text
+    page = await submit(browser, PAGE, f"{PAGE}/{job.id}/lam-lai")
+    assert "Đang chờ" in page.text
+    wrong = await submit(browser, PAGE, PAGE, kind="bao-cao", format="pdf", as_of="2023-06-16T08:10")
+    assert wrong.status_code == 422
+    assert "Số liệu được chốt vào các giờ tròn" in wrong.text
+
+    form = {"issuer": "Quận ủy Kiến An", "recipients": "Như trên;\n\n Lưu VP. ", "style": "party", "deadline": "2023-06-30"}
+    assert (await submit(browser, f"{PAGE}/mau", f"{PAGE}/mau", **form | {"issuer": ""})).status_code == 422
+    assert (await submit(browser, f"{PAGE}/mau", f"{PAGE}/mau", **form)).status_code == 200
+    kept = await house.desk.form(CONTEST, "")
+    assert (kept.issuer, kept.recipients, kept.style) == ("Quận ủy Kiến An", ("Như trên;", "Lưu VP."), "party")
+    assert "Như trên;" in (await browser.get(f"{PAGE}/mau")).text
+    assert await house.actions() == ["report.asked", "report.cancelled", "report.asked", "report.form"]
+
+
+async def test_a_district_keeps_a_form_of_its_own(house: House) -> None:
+    browser = await house.signed_in("district", "HP-307")
+    assert "Quận Kiến An" in (await browser.get(f"{PAGE}/mau")).text
+    await submit(browser, f"{PAGE}/mau", f"{PAGE}/mau", issuer="Quận ủy Kiến An")
+    assert (await house.desk.form(CONTEST, "HP-307")).issuer == "Quận ủy Kiến An"
+    assert (await house.desk.form(CONTEST, "")).issuer == CONTEST.owner
+    assert (await browser.get(f"{PAGE}/mau", params={"unit": "HP-306"})).status_code == 403
+    reader = await house.signed_in("unit", "HP-307")
+    assert (await reader.get(f"{PAGE}/mau")).status_code == 403
+    assert (await reader.get(PAGE)).status_code == 200
