@@ -41,7 +41,12 @@ class Site:
     def __enter__(self) -> Site:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen([HOITHI, "up"], env=self.env, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        self.wait_ready(180)
+        try:
+            self.wait_ready(180)
+        except BaseException:
+            # Else it would go on without anybody, and start again and again what cannot run.
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
