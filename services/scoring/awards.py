@@ -50,13 +50,14 @@ def uncounted(final: Final) -> tuple[str, ...]:
 def awarded(final: Final, outcome: Outcome) -> PrizesAwarded:
     """The event that tells who won what in a round."""
     rows = {row.participant: row for row in final.rows}
-    received = {(judged.participant, judged.n): judged.received for judged in final.judged}
+    held = {(judged.participant, judged.n): judged for judged in final.judged}
     figures = {figure.code: figure for figure in final.units}
     drawn = {(each.ladder, lot.id) for each in outcome.minutes for lot in each.order}
     persons, units = [], []
     for award in outcome.awards:
         if award.ladder == PERSONS:
             row = rows[outcome.participants[award.winner]]
+            judged = held[row.participant, row.n]
             persons.append(
                 PersonAwarded(
                     prize=award.prize,
@@ -65,8 +66,9 @@ def awarded(final: Final, outcome: Outcome) -> PrizesAwarded:
                     unit=row.unit,
                     correct=row.correct,
                     gap=row.gap,
-                    received_at=time_of(received[row.participant, row.n]),
+                    received_at=time_of(judged.received),
                     drawn=(PERSONS, award.winner) in drawn,
+                    predicted=judged.prediction,
                 )
             )
         else:

@@ -6,7 +6,6 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
-import msgspec
 import pytest
 
 from services.events import encode
@@ -15,7 +14,7 @@ from services.kit.runtime import Runtime
 from services.reporting.cuts import Cut
 from services.reporting.report.inputs import Sources
 from services.reporting.report.jobs import LEASE_S, Forms, Jobs, Request
-from services.reporting.report.maker import Maker
+from services.reporting.report.maker import MAKING, Maker
 from services.reporting.share import Cell, Scope
 from tests import reported_contest
 from tests.contract.memory_store import memory_store
@@ -51,8 +50,9 @@ class House:
         self.gathered += 1
         return SOURCES
 
-    def worker(self) -> Maker:
-        return Maker(self.runtime, self.jobs, cast("Any", self), self.gather, "https://thi.example")
+    def worker(self, *command: str) -> Maker:
+        """One whose files are the tasks themselves, unless a test wants it otherwise."""
+        return Maker(self.runtime, self.jobs, cast("Any", self), self.gather, "https://thi.example", command or ("cat",))
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ async def test_the_same_asked_twice_is_one_job_and_told_once(house: House) -> No
     job, new = await house.jobs.ask(request(), "an")
     assert new
     assert await house.jobs.ask(request(), "binh") == (job, False)
-    assert await house.worker().turn()
+    assert await house.worker(*MAKING).turn()
     assert not await house.worker().turn()
     done = await house.jobs.get(job.id)
     assert done is not None
@@ -129,10 +129,8 @@ async def test_a_worker_that_is_told_to_stop_hands_its_job_back(house: House) ->
 
 
 async def test_what_cannot_be_made_fails_with_a_reason(house: House) -> None:
-    broken = msgspec.structs.replace(SOURCES, contest=msgspec.structs.replace(CONTEST, timezone="nowhere"))
-    await house.jobs.freeze(CONTEST.contest, AS_OF, msgspec.json.encode(broken))
     job, _ = await house.jobs.ask(request(), "an")
-    await house.worker().turn()
+    await house.worker("false").turn()
     failed = await house.jobs.get(job.id)
     assert failed is not None
     assert failed.phase == "failed"

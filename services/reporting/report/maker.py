@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -20,6 +20,9 @@ from services.reporting.cuts import Cut, Cuts
 from services.reporting.report.inputs import Sources
 from services.reporting.report.jobs import Job, Jobs, Phase, Request
 from services.reporting.report.making import Task
+
+MAKING = (sys.executable, "-m", "services.reporting.report.making")
+"""The process that takes a task on standard input and gives the file on standard output."""
 
 _LOOK_S = 1.0
 _HOLD_S = 4.0
@@ -36,9 +39,16 @@ class Maker:
     """`gather` tells what is known of a contest beside its figures; `address` is where people find the contest."""
 
     def __init__(
-        self, runtime: Runtime, jobs: Jobs, cuts: Cuts, gather: Callable[[Request], Awaitable[Sources]], address: str
+        self,
+        runtime: Runtime,
+        jobs: Jobs,
+        cuts: Cuts,
+        gather: Callable[[Request], Awaitable[Sources]],
+        address: str,
+        command: Sequence[str] = MAKING,
     ) -> None:
         self._runtime, self._jobs, self._cuts, self._gather, self._address = runtime, jobs, cuts, gather, address
+        self._command = command
         self._owner = uuid.uuid4().hex
 
     async def run(self, stop: Callable[[], bool]) -> None:
@@ -119,8 +129,7 @@ class Maker:
     async def _rendered(self, job: Job, task: bytes, stop: Callable[[], bool]) -> bytes:
         """What the process makes of a task; it is ended where the job is cancelled. Raises Lost, or Problem where it fails."""
         pipe = asyncio.subprocess.PIPE
-        command = (sys.executable, "-m", "services.reporting.report.making")
-        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
+        process = await asyncio.create_subprocess_exec(*self._command, stdin=pipe, stdout=pipe, stderr=pipe)
         seen: list[str] = []
         talking = asyncio.create_task(_talk(process, task, seen))
         try:

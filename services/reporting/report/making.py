@@ -20,7 +20,7 @@ from services.reporting.report.jobs import Request
 from services.reporting.report.letter import compose_letter
 from services.reporting.share import Scope
 
-NICE = 15
+NICE = 10
 """So that the workers and the web process of the same machine go first."""
 
 
