@@ -90,6 +90,7 @@ def test_the_event_names_winners_by_participant_and_units_by_their_figure() -> N
     for person in told.persons:
         row = by[person.participant]
         assert (person.correct, person.gap, person.unit) == (row.correct, row.gap, row.unit)
+        assert person.predicted == judged[row.participant, row.n].prediction
         assert person.received_at
         assert round(person.received_at.timestamp() * 1e6) == judged[row.participant, row.n].received
     drawn = {outcome.participants[lot.id] for each in outcome.minutes if each.ladder == "persons" for lot in each.order}
