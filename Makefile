@@ -29,7 +29,7 @@ check: $(VENV)/.dev ## style, formatting, types, and which part may import which
 
 .PHONY: test
 test: check ## check, then every test: unit, contract, integration, end to end (browser: Chromium)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 .PHONY: chaos
 chaos: $(VENV)/.dev ## 200 kills under 300 attempts a second on three Kafka brokers, then the audit (SEED=…, KILLS=…, BUS=local)

@@ -42,7 +42,7 @@ class Site:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen([HOITHI, "up"], env=self.env, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         try:
-            self.wait_ready(60)
+            self.wait_ready(180)
         except BaseException:
             # Else it would go on without anybody, and start again and again what cannot run.
             self.__exit__(None, None, None)
@@ -85,7 +85,7 @@ class Site:
     def hoithi(self, *words: str, expect: int | None = 0, text: str | None = None) -> str:
         """Runs the command against this installation and returns what it prints."""
         done = subprocess.run(
-            [HOITHI, *words], env=self.env, input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120
+            [HOITHI, *words], env=self.env, input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300
         )
         assert expect is None or done.returncode == expect, done.stdout
         return done.stdout

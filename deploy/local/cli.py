@@ -118,7 +118,7 @@ def relay() -> int:
     return run(Settings(), os.environ.get("HOITHI_PROCESS"))
 
 
-@contest.command(help="Nạp một cuộc thi từ thư mục có contest.yaml, questions.csv, units.csv.")
+@contest.command(help="Nạp một cuộc thi từ thư mục có contest.yaml, questions.csv, units.csv; xem docs/units.md.")
 def load(directory: Path) -> int:
     from deploy.local.loading import load as run
     from services.kit.faults import FaultsFound

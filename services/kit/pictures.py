@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 from hashlib import blake2b
 
-from PIL import Image, ImageOps
-
 MOST_PIXELS = 40_000_000
 """Width × height of the largest picture that is decoded: 160 MB of memory."""
 LARGEST = 1200
@@ -20,6 +18,9 @@ class BadPicture(ValueError):
 
 def shrink(data: bytes) -> bytes:
     """A picture as WebP, upright, at most 1200 pixels wide and high, without EXIF. Raises BadPicture."""
+    # Imported by need: workers know pictures by their digest alone.
+    from PIL import Image, ImageOps
+
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:

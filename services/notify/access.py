@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -30,15 +32,16 @@ def contest_of(book: ContestBook, contest: str) -> ContestPublished:
 
 def check_unit(request: Request, unit: str | None) -> None:
     """Raises Problem 403 where a unit (None: all of them) is not within the account's subtree."""
-    if not may_see(request, unit):
+    if not seen(request)(unit):
         raise Problem(403, "subtree", "Đơn vị này không thuộc phạm vi của bạn.", field="unit")
 
 
-def may_see(request: Request, unit: str | None) -> bool:
+def seen(request: Request) -> Callable[[str | None], bool]:
     """Whether a unit (None: all of them) is within the account's subtree."""
-    return within(unit, account_in(request).subtree, console_of(request).parents())
+    return partial(within, subtree=account_in(request).subtree, units=console_of(request).parents())
 
 
 def units_of(request: Request, book: ContestBook, contest: str) -> dict[str, str]:
     """The units of a contest that the account may see: names by code, parents first."""
-    return {code: unit.name for code, unit in book.units(contest).items() if may_see(request, code)}
+    may_see = seen(request)
+    return {code: unit.name for code, unit in book.units(contest).items() if may_see(code)}

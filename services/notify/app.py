@@ -8,7 +8,7 @@ from services.events import ContestBook
 from services.kit.bus import Record
 from services.kit.cloudevents import type_of
 from services.kit.followed import Followed
-from services.kit.runtime import Face, Runtime, Work
+from services.kit.runtime import Face, Runtime, UnitName, Work
 from services.kit.store import answers
 from services.notify.campaigner import Campaigner
 from services.notify.campaigns import Campaigns
@@ -45,6 +45,7 @@ def face(runtime: Runtime) -> Face:
         start=followed.start,
         tasks=(followed.run,),
         ready={"store": partial(answers, runtime.store)},
+        units=partial(_units, book),
     )
 
 
@@ -66,6 +67,10 @@ def work(runtime: Runtime) -> Work:
         tasks=(contests.run, worker.consume, worker.write, worker.write_members, notices.consume, sender.run, campaigner.run),
         ready={"store": partial(answers, runtime.store)},
     )
+
+
+def _units(book: ContestBook) -> dict[str, UnitName]:
+    return {code: UnitName(unit.name, unit.parent) for contest in book.contests for code, unit in book.units(contest).items()}
 
 
 def _read_contest(book: ContestBook, record: Record) -> None:

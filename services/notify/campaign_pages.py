@@ -17,7 +17,7 @@ from services.kit.problems import Problem
 from services.kit.runtime import Runtime
 from services.kit.web import language, render
 from services.kit.web.console import account_in, audited, console_of
-from services.notify.access import PAID, Secretary, SecretaryForm, check_unit, contest_of, may_see, units_of
+from services.notify.access import PAID, Secretary, SecretaryForm, check_unit, contest_of, seen, units_of
 from services.notify.campaign_forms import FIELDS, changed, made
 from services.notify.campaigns import Address, Campaign, Campaigns
 from services.notify.domain import masked
@@ -62,7 +62,8 @@ class CampaignPages:
     async def all(self, request: Request, account: Secretary, contest: str = "") -> Response:
         """The campaigns of a contest that the account may see."""
         known = contest_of(self._book, contest)
-        found = [each for each in await self._campaigns.of_contest(known.contest) if may_see(request, each.root)]
+        may_see = seen(request)
+        found = [each for each in await self._campaigns.of_contest(known.contest) if may_see(each.root)]
         names = {code: unit.name for code, unit in self._book.units(known.contest).items()}
         return render(
             request, "reminders.html", contest=known, contests=list(self._book.contests.values()), campaigns=found, names=names,

@@ -76,7 +76,11 @@ class Sender:
                 while due and not stop() and not await self._rests(gateway):
                     some, due = due[: gateway.at_once], due[gateway.at_once :]
                     seen += len(some)
-                    await asyncio.gather(*(self._send(gateway, deliver, message) for message in some))
+                    tries = (self._send(gateway, deliver, message) for message in some)
+                    # All end before the session does, also where the store fails one of them.
+                    for ended in await asyncio.gather(*tries, return_exceptions=True):
+                        if isinstance(ended, BaseException):
+                            raise ended
         except GatewayAway as error:
             log.warning("gateway.away", channel=gateway.channel, error=str(error))
             await self._note(gateway, Result("again", away=True))

@@ -13,11 +13,11 @@ from services.events import ContestBook, PrizesAwarded, RoundClosed, RoundFinali
 from services.events.base import UnknownEvent
 from services.kit.bus import BusDown, Subscription, Transient
 from services.kit.runtime import Runtime
+from services.quiz.authoring.awards import Awards
 from services.quiz.authoring.mending import Mending
 from services.quiz.authoring.publishing import KeyTeller, Publisher
 from services.quiz.authoring.running import Rounds
 from services.quiz.authoring.store import Drafts
-from services.quiz.authoring.winners import Awards
 from services.quiz.bank.store import Bank
 from services.quiz.store import QuizStore
 

@@ -56,7 +56,7 @@ def face(runtime: Runtime) -> Face:
     router = APIRouter()
     router.include_router(Api(book, board, cuts, live, stream).router)
     glances, watch = Glances(book, board, live), Watch(runtime.store, book, cuts)
-    router.include_router(WatchPages(book, watch, Reminders(runtime.store), runtime.clock).router)
+    router.include_router(WatchPages(book, watch, Reminders(runtime.store), Measures(runtime.store), runtime.clock).router)
     router.include_router(OverviewPages(glances, runtime.clock).router)
     router.include_router(Portal(book, board, glances, Chronicle(runtime.store), runtime.clock, runtime.settings).router)
     router.include_router(HeadcountPages(runtime, book).router)

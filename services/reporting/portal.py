@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
+from html import escape
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -124,7 +125,7 @@ class Portal:
         glance, base = await self._glances.of(contest), origin(request, self._settings)
         told = sentences(glance, self._current(contest), self._days(contest), f"{base}/c/{contest}", "vi")
         snippet = (
-            f'<iframe src="{base}/portal/{contest}/widget" title="{asked.contest.title}" width="100%" height="430" '
+            f'<iframe src="{base}/portal/{contest}/widget" title="{escape(asked.contest.title)}" width="100%" height="430" '
             'loading="lazy" referrerpolicy="no-referrer"></iframe>'
         )
         return render(request, "portal_console.html", contest=asked.contest, base=base, sentences=told, snippet=snippet)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-
-from fastapi import APIRouter
+from typing import TYPE_CHECKING
 
 from services.events import ContestBook
 from services.kit.followed import Followed
@@ -19,9 +18,10 @@ from services.reporting.report.desk import Desk
 from services.reporting.report.jobs import Forms, Jobs
 from services.reporting.report.known import Known
 from services.reporting.report.maker import Maker
-from services.reporting.report_api import ReportApi
-from services.reporting.report_pages import ReportPages
 from services.reporting.watching import Watch
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,12 @@ class Making:
 
 def reports(runtime: Runtime, book: ContestBook) -> APIRouter:
     """The API and the pages."""
+    # Imported by need: a worker carries no page and no web framework.
+    from fastapi import APIRouter
+
+    from services.reporting.report_api import ReportApi
+    from services.reporting.report_pages import ReportPages
+
     desk = Desk(book, Jobs(runtime.store, runtime.clock), Forms(runtime.store), runtime.clock)
     router = APIRouter()
     router.include_router(ReportApi(desk).router)

@@ -24,6 +24,7 @@ from services.kit.i18n import show_time
 from services.kit.problems import Problem
 from services.kit.web import render
 from services.kit.web.console import Organiser, OrganiserForm, audited, needs
+from services.reporting.measures import Measure, Measures
 from services.reporting.reminders import Reminded, Reminders
 from services.reporting.selection import select
 from services.reporting.turnout import Shape
@@ -68,8 +69,8 @@ class Question:
 class WatchPages:
     """`/console/turnout/{contest}/lagging` and its settings."""
 
-    def __init__(self, book: ContestBook, watch: Watch, reminders: Reminders, clock: Clock) -> None:
-        self._book, self._watch, self._reminders, self._clock = book, watch, reminders, clock
+    def __init__(self, book: ContestBook, watch: Watch, reminders: Reminders, measures: Measures, clock: Clock) -> None:
+        self._book, self._watch, self._reminders, self._measures, self._clock = book, watch, reminders, measures, clock
         self.router = APIRouter(prefix="/console/turnout/{contest}", include_in_schema=False)
         self.router.add_api_route("/lagging", self.lagging)
         self.router.add_api_route("/lagging.csv", self.export)
@@ -93,6 +94,7 @@ class WatchPages:
             judged=judged,
             reasons=REASONS,
             reminded=await self._reminded(question, units),
+            measures=await self._measures.latest(contest, units),
             above=lambda code: _above(shape, code),
             trees=trees_of(question.contest),
             levels=levels(shape, account.subtree),
@@ -112,10 +114,13 @@ class WatchPages:
         question = await self._question(account, contest, tree, level, category, as_of, unit)
         situation = await self._situation(question)
         judged = self._judged(question, situation, account)
-        reminded = await self._reminded(question, [row.unit.code for row in judged.lagging])
+        units = [row.unit.code for row in judged.lagging]
+        reminded, measures = await self._reminded(question, units), await self._measures.latest(contest, units)
         name = f"can-don-doc-{contest}-{question.at.astimezone(ZoneInfo(question.contest.timezone)):%Y%m%d-%H%M}.csv"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-        return Response(_csv(question, situation, judged, reminded), media_type="text/csv; charset=utf-8", headers=headers)
+        return Response(
+            _csv(question, situation, judged, reminded, measures), media_type="text/csv; charset=utf-8", headers=headers
+        )
 
     async def settings(self, request: Request, _: Organiser, contest: str) -> Response:
         """What is watched for, and when it is told."""
@@ -287,10 +292,13 @@ def _hours(text: str) -> tuple[int, ...]:
 HEAD = (
     "TT", "Mã đơn vị", "Đơn vị", "Cấp trên", "Tổng số thuộc diện", "Số người dự thi", "Tỷ lệ (%)", "Bình quân chung (%)",
     "Chỉ tiêu (%)", "Còn thiếu", "Số lượt", "Số ngày không có lượt mới", "Lý do", "Số lần đã nhắc", "Ngày nhắc gần nhất",
+    "Biện pháp",
 )  # fmt: skip
 
 
-def _csv(question: Question, situation: Situation, judged: Judged, reminded: Mapping[str, Reminded]) -> str:
+def _csv(
+    question: Question, situation: Situation, judged: Judged, reminded: Mapping[str, Reminded], measures: Mapping[str, Measure]
+) -> str:
     """With a byte order mark, or Excel would not see that it is UTF-8."""
     text, shape, zone = io.StringIO(), situation.table.shape, question.contest.timezone
     writer = csv.writer(text)
@@ -301,6 +309,7 @@ def _csv(question: Question, situation: Situation, judged: Judged, reminded: Map
             n, row.unit.code, row.unit.name, _above(shape, row.unit.code), row.figure.headcount, row.figure.people,
             _one(row.figure.rate), _one(judged.average), _one(judged.target), row.missing, row.figure.attempts, row.silent,
             _said(row), told.times if told else 0, show_time(told.last, "vi", zone) if told else "",
+            measures[row.unit.code].text if row.unit.code in measures else "",
         ]  # fmt: skip
         writer.writerow([_safe(cell) for cell in cells])
     return "\ufeff" + text.getvalue()

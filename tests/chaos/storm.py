@@ -158,7 +158,7 @@ class Storm:
 
     async def _balance(self) -> None:
         """Compares what people hold in their hands with what every stage has."""
-        await asyncio.to_thread(self._site.wait_ready, 60)
+        await asyncio.to_thread(self._site.wait_ready, 180)
         receipts = self._players.tally.receipts.keys()
         self.report.receipts = len(receipts)
         house = House(self._site.settings)

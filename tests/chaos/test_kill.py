@@ -20,10 +20,10 @@ async def test_nothing_is_lost_or_counted_twice_when_each_process_is_killed(tmp_
             async with asyncio.TaskGroup() as group:
                 group.create_task(players.play(EACH, first=turn * EACH))
                 group.create_task(_kill_soon(site, name))
-        await players.check_results(120)
-        await players.check_board(60)
+        await players.check_results(180)
+        await players.check_board(120)
         await players.close()
-        site.wait_ready(30)
+        site.wait_ready(120)
         assert len(players.tally.receipts) == EACH * len(KILLED)
         site.hoithi("audit")
 

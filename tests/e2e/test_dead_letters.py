@@ -63,10 +63,10 @@ async def test_poison_is_put_aside_with_its_reason_and_comes_back_mended(tmp_pat
         players = Players(site.url, seed=51)
         await players.open()
         await players.play(40)
-        await players.check_results(60)
-        await players.check_board(30)
+        await players.check_results(180)
+        await players.check_board(120)
         for topic, (_, readers) in POISONED.items():
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 while len(await waiting(house, topic)) < readers:
                     await asyncio.sleep(0.1)
         assert all(topic in site.hoithi("dlq", "list") for topic in POISONED)
@@ -92,7 +92,7 @@ async def test_too_much_poison_stops_a_worker_until_a_person_lets_it_go_on(tmp_p
         key, headers, body = example("submission.received.v1")
         await house.bus.publish([Outgoing("submissions", key, body[:-7], headers) for _ in range(60)])
         worker = json.loads((site.data / "run" / "work-scoring.json").read_text())["address"]
-        async with asyncio.timeout(60), httpx.AsyncClient(base_url=worker) as client:
+        async with asyncio.timeout(120), httpx.AsyncClient(base_url=worker) as client:
             while (reply := await client.get("/readyz")).status_code == 200:
                 await asyncio.sleep(0.1)
             assert reply.json()["checks"] == {"scoring.store": True, "scoring.unpoisoned": False}
@@ -108,6 +108,6 @@ async def handled(house: House) -> None:
     """Waits until every group has read everything."""
     from deploy.local.lag import lags
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while any(lag.behind for lag in await lags(house)):
             await asyncio.sleep(0.2)

@@ -39,7 +39,7 @@ async def test_no_key_no_perfect_paper_no_phone_number_leaves_while_a_round_runs
         players.right = 1.0  # everyone's paper is perfect: the figure that the prediction asks for
         await players.open()
         await players.play(12)
-        await players.check_results(60)
+        await players.check_results(180)
         keys = await secrets(site)
         for role in ROLES:
             cookies = organiser_cookies(site, role, subtree(role, players)) if role else {}  # type: ignore[arg-type]

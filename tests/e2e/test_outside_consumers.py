@@ -30,7 +30,7 @@ async def test_kcat_and_a_library_from_elsewhere_read_attempts_and_results(on_ka
         players = Players(site.url, seed=71)
         await players.open()
         await players.play(PEOPLE)
-        await players.check_results(60)
+        await players.check_results(180)
         await close_round(site, players.round)
         await until_ranked(site)
         await players.close()
@@ -72,7 +72,7 @@ async def library(bootstrap: str, topic: str, count: int) -> AsyncIterator[tuple
 async def until_ranked(site: Site) -> None:
     """Waits until the standings are told."""
     house = House(site.settings)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not await house.bus.read("results"):
             await asyncio.sleep(0.5)
     await house.close()

@@ -90,7 +90,7 @@ async def test_the_same_twice_is_one_submission_and_another_is_refused(hoithi_si
     is_problem(other, 409, None)
     assert other.json()["receipt"] == first.json()["receipt"]
     person.players.tally.people = before + type(before)({person.players.wards[0]: 1})
-    await person.players.check_board(20)
+    await person.players.check_board(120)
     trace = hoithi_site.hoithi("trace", first.json()["attempt_id"])
     assert trace.count("submission.received") == 1
 

@@ -50,15 +50,15 @@ async def test_a_replay_changes_nothing_that_is_shown_and_mends_what_was_spoilt(
             site.hoithi("audit")
         await spoil(site, players)
         site.hoithi("replay", "reporting")
-        await players.check_board(30)
+        await players.check_board(120)
         await players.close()
 
 
 async def take_part(players: Players, count: int) -> None:
     """So many more, and all of it is shown."""
     await players.play(count, first=players.tally.people.total())
-    await players.check_results(60)
-    await players.check_board(60)
+    await players.check_results(180)
+    await players.check_board(120)
 
 
 async def nothing_changes(site: Site, players: Players, service: str) -> None:
@@ -79,7 +79,7 @@ async def spoil(site: Site, players: Players) -> None:
     views = client["hoithi_reporting"]["views"]
     one, other = sorted([view async for view in views.find({})], key=lambda view: len(view["body"]))[-2:]
     await views.update_one({"_id": one["_id"]}, {"$set": {"body": other["body"], "offsets": {**one["offsets"], "spoilt": 1}}})
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while await players.board() == players.tally.people:
             await asyncio.sleep(0.2)
     await client.close()

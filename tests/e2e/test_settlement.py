@@ -32,7 +32,7 @@ async def test_a_closed_round_becomes_a_result_that_anyone_recomputes(tmp_path: 
         players = Players(site.url, seed=81)
         await players.open()
         await players.play(PEOPLE)
-        await players.check_results(60)
+        await players.check_results(180)
         round, attempts = players.round, sorted(players.tally.receipts)
         async with httpx.AsyncClient(base_url=site.url, cookies=organiser_cookies(site), follow_redirects=True) as organiser:
             page = f"/console/rounds/{round}"
@@ -92,7 +92,7 @@ async def test_a_wrong_key_is_mended_and_the_ranks_change_as_another_recomputes_
         players = Players(site.url, seed=82)
         await players.open()
         await players.play(80)
-        await players.check_results(60)
+        await players.check_results(180)
         await close_round(site, players.round)
         async with httpx.AsyncClient(base_url=site.url, cookies=organiser_cookies(site), follow_redirects=True) as organiser:
             console = f"/console/rounds/{players.round}"
@@ -110,7 +110,7 @@ async def test_a_wrong_key_is_mended_and_the_ranks_change_as_another_recomputes_
                 for (attempt, right), chosen in zip(players.tally.correct.items(), players.tally.chosen.values(), strict=True)
             }
             assert correct != players.tally.correct
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 while await standings(players) != await expected(players, correct):
                     await asyncio.sleep(0.5)
         await players.close()
@@ -198,6 +198,6 @@ async def post(client: httpx.AsyncClient, to: str, form_at: str | None = None, *
 async def shows(client: httpx.AsyncClient, page: str, text: str) -> None:
     """Waits until a page shows a text as the step that it stands at."""
     wanted: Callable[[str], bool] = lambda html: text in re.sub(r'<span class="muted">.*?</span>', "", html)  # noqa: E731
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not wanted((await client.get(page)).text):
             await asyncio.sleep(0.3)

@@ -87,7 +87,7 @@ class Biller(Collector):
         return Done([Outgoing("bills", record.key, record.value)])
 
 
-async def until(true: Callable[..., object], seconds: float = 20.0) -> None:
+async def until(true: Callable[..., object], seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not true():
             await asyncio.sleep(0.01)
@@ -95,7 +95,7 @@ async def until(true: Callable[..., object], seconds: float = 20.0) -> None:
 
 async def drained(bus: Bus, group: str) -> None:
     """Waits until the group has committed all orders that there are now."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         ends = {partition: end for partition, end in (await bus.end_offsets("orders")).items() if end}
         while await bus.committed(group, "orders") != ends:
             await asyncio.sleep(0.02)
@@ -112,7 +112,7 @@ async def consuming(
         yield
     finally:
         stop.set()
-        await asyncio.wait_for(task, 20)
+        await asyncio.wait_for(task, 60)
 
 
 async def values(bus: Bus, topic: str) -> list[str]:

@@ -57,6 +57,10 @@ async def _main(address: str, role: str, name: str, count: str = "0") -> None:
     await bus.close()
 
 
+STARTED: list[asyncio.subprocess.Process] = []
+"""The children of the test at hand, for who has to end what it leaves behind."""
+
+
 @dataclass
 class Child:
     """A running child and what it has said so far."""
@@ -89,6 +93,7 @@ async def start(address: str, role: str, name: str, count: int = 0) -> tuple[Chi
         env={**os.environ, "PYTHONPATH": str(root)},
         stdout=subprocess.PIPE,
     )
+    STARTED.append(process)
     child = Child(process)
     return child, asyncio.create_task(child.listen())
 

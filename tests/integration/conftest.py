@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +19,7 @@ import pytest
 from services.kit.bus import Bus
 from services.kit.store import connect, settled
 from tests.integration.bus_kit import open_bus
+from tests.integration.bus_processes import STARTED
 
 if TYPE_CHECKING:
     from services.kit.store import Database
@@ -50,6 +54,17 @@ def _wait_listening(port: int, process: subprocess.Popen[bytes]) -> None:
         else:
             return
     raise AssertionError("the store does not listen")
+
+
+@pytest.fixture(autouse=True)
+def no_child_is_left() -> Iterator[None]:
+    """A test that fails half-way must not leave its children to burden the next."""
+    yield
+    for process in STARTED:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+    STARTED.clear()
 
 
 @pytest.fixture(params=["motor", "pymongo"])

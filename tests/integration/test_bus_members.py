@@ -170,7 +170,7 @@ async def test_stop_finishes_the_batch_at_hand(bus: Bus) -> None:
     await entered.wait()
     stop.set()
     leave.set()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 60)
     assert len(await bus.read("bills")) == 10
     assert await bus.committed("billing", "orders") == {p: end for p, end in (await bus.end_offsets("orders")).items() if end}
 

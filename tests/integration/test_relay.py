@@ -63,7 +63,7 @@ class Host:
             yield
         finally:
             stop.set()
-            await asyncio.wait_for(task, 20)
+            await asyncio.wait_for(task, 60)
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ async def test_a_second_relay_waits_for_the_first(host: Host) -> None:
     await host.write(3)
     await until(lambda: positions(host.local)[("orders", 0)] == 4)
     stop.set()
-    await asyncio.wait_for(second, 5)
+    await asyncio.wait_for(second, 60)
     assert await values(host.brokers, "orders") == ["1", "2", "3"]
 
 

@@ -23,7 +23,6 @@ from bson import Binary
 
 from deploy.local.wiring import House
 from services.events import Category, ContestPublished, HeadcountApproved, Placement, RoundPlan, Tree, Unit
-from services.kit.bus import partition_of
 from services.kit.clock import us_of
 from services.reporting.domain import Id, Judgement, State, scored, view
 from services.reporting.store import snapshots, views
@@ -62,7 +61,7 @@ def contest(id: str, several: list[Unit]) -> ContestPublished:
     )  # fmt: skip
 
 
-def count(states: list[State], contest: str, attempts: int, wards: int, rng: random.Random) -> None:
+def count(state: State, contest: str, attempts: int, wards: int, rng: random.Random) -> None:
     """Has so many valid attempts counted, as the worker counts them."""
     begin, length = us_of(OPENS), int((NOW - OPENS).total_seconds())
     for number in range(attempts):
@@ -70,14 +69,16 @@ def count(states: list[State], contest: str, attempts: int, wards: int, rng: ran
         who, categories = f"{contest}-p{person:07d}", (CATEGORIES[person % 4], CATEGORIES[person % 3])
         at = begin + rng.randrange(length) * 1_000_000
         judgement = Judgement(f"W{person % wards}", categories[: 1 + person % 2], at, "valid", 0, 12 + number % 9, 20)
-        scored(states[partition_of(who, PARTITIONS)], Id(contest, f"{contest}.tuan-1", who, n + 1), judgement)
+        scored(state, Id(contest, f"{contest}.tuan-1", who, n + 1), judgement)
 
 
 async def fill(house: House, sizes: dict[str, int], wards: int) -> list[State]:
-    """Writes the snapshots and views that a worker would have written."""
-    store, states, rng = house.runtime("reporting").store, [State() for _ in range(PARTITIONS)], random.Random(1)
+    """Writes the snapshots and views that a worker would have written. All partitions look alike, with other people."""
+    store, one, rng = house.runtime("reporting").store, State(), random.Random(1)
     for id, attempts in sizes.items():
-        count(states, id, attempts, wards, rng)
+        count(one, id, attempts // PARTITIONS, wards, rng)
+    body = msgspec.msgpack.encode(one)
+    states = [msgspec.msgpack.decode(body, type=State) for _ in range(PARTITIONS)]
     for p, state in enumerate(states):
         for documents, body in ((snapshots(store), msgspec.msgpack.encode(state)), (views(store), view(state))):
             document = {"offsets": {"scores": 0, "attempts": 0}, "body": Binary(body)}

@@ -8,7 +8,7 @@ import sys
 
 from deploy.local.wiring import SERVICES
 
-FOR_PAGES = {"fastapi", "starlette", "PIL", "typst"}
+FOR_PAGES = {"fastapi", "starlette"}
 
 
 def test_workers_and_commands_carry_no_web_framework() -> None:

@@ -17,6 +17,7 @@ from services.kit.clock import ManualClock, us_of
 from services.kit.runtime import Face
 from services.reporting.cuts import Cuts
 from services.reporting.headcounts import Headcounts
+from services.reporting.measures import Measure, Measures
 from services.reporting.reminders import Reminders
 from services.reporting.share import Cell, Scope
 from services.reporting.tables import CutTables, Tables
@@ -45,9 +46,9 @@ class House(ConsoleHouse):
             )
         self.cuts = Cuts(store, cast("Any", self), book, self.time)
         self.watch = Watch(store, book, CutTables(self.cuts, Tables(book, headcounts)))
-        self.reminders = Reminders(store)
+        self.reminders, self.measures = Reminders(store), Measures(store)
         router = APIRouter()
-        router.include_router(WatchPages(book, self.watch, self.reminders, self.time).router)
+        router.include_router(WatchPages(book, self.watch, self.reminders, self.measures, self.time).router)
 
         async def start() -> None:
             """Nothing to wait for."""
@@ -75,7 +76,9 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 async def test_an_organiser_sees_who_lags_who_was_reminded_and_what_to_do(house: House) -> None:
     event = MessageDelivered(time=NOW, message="m", contest="hp", channel="sms", purpose="reminder", unit="A1")
     await house.reminders.take([event])
+    await house.measures.add("hp", "A1", Measure(id="1", day="2026-11-24", text="Phát loa toàn phường", by="an", at=NOW))
     page = await (await house.signed_in()).get(LAGGING)
+    assert "Phát loa toàn phường" in page.text
     assert "1/3 đơn vị cần đôn đốc" in page.text
     assert "1 đơn vị chưa có tổng số thuộc diện" in page.text
     assert "dưới bình quân" in page.text
@@ -94,7 +97,7 @@ async def test_the_list_as_csv_has_rows_that_a_spreadsheet_reads(house: House) -
             "TT": "1", "Mã đơn vị": "A1", "Đơn vị": "Phường A1 <b>", "Cấp trên": "Phường A <b>", "Tổng số thuộc diện": "100",
             "Số người dự thi": "10", "Tỷ lệ (%)": "10,0", "Bình quân chung (%)": "45,0", "Chỉ tiêu (%)": "", "Còn thiếu": "35",
             "Số lượt": "20", "Số ngày không có lượt mới": "1", "Lý do": "dưới bình quân", "Số lần đã nhắc": "0",
-            "Ngày nhắc gần nhất": "",
+            "Ngày nhắc gần nhất": "", "Biện pháp": "",
         }
     ]  # fmt: skip
 

@@ -12,8 +12,9 @@ import pytest
 from services.events import ContestBook, PersonAwarded, PrizesAwarded
 from services.kit.console import Role
 from services.kit.runtime import Face
+from services.quiz.authoring.awards import Awards
 from services.quiz.authoring.drafts import ContestDraft
-from services.quiz.authoring.winners import Awards, WinnersPages
+from services.quiz.authoring.winners import WinnersPages
 from tests.console_house import ConsoleHouse
 from tests.contract.memory_store import memory_store
 from tests.scoring_house import CONTEST, NOW, PLAN

@@ -6,40 +6,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-from bson import Binary
 from fastapi import APIRouter, Request, Response
 
 from services.events import ContestBook, PersonAwarded, PrizesAwarded
-from services.kit.store import FACTS, find_ids, store_errors
+from services.kit.store import find_ids
 from services.kit.web import render
 from services.kit.web.console import Organiser, audited
+from services.quiz.authoring.awards import Awards
 from services.quiz.authoring.commands import Authoring
 from services.quiz.handlers import PARTICIPANTS
 
 if TYPE_CHECKING:
     from services.kit.store import Database
-
-_awards = msgspec.json.Decoder(PrizesAwarded)
-
-
-class Awards:
-    """The collection `awards`: the last word on each round's prizes, and on each contest's. All calls raise StoreDown."""
-
-    def __init__(self, database: Database) -> None:
-        self._held = database["awards"].with_options(write_concern=FACTS)
-
-    async def put(self, event: PrizesAwarded) -> None:
-        """Keeps what was told."""
-        body = {"contest": event.contest, "body": Binary(msgspec.json.encode(event))}
-        with store_errors():
-            await self._held.update_one({"_id": event.key}, {"$set": body}, upsert=True)
-
-    async def of(self, contest: str) -> list[PrizesAwarded]:
-        """The prizes of a contest: its rounds', then its own."""
-        with store_errors():
-            found = [_awards.decode(document["body"]) async for document in self._held.find({"contest": contest})]
-        return sorted(found, key=lambda event: (event.round is None, event.round or ""))
 
 
 @dataclass(frozen=True)
