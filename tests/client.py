@@ -25,7 +25,7 @@ class Client:
     ) -> tuple[int, Any]:
         """The status and the decoded body."""
         async with self._turns:
-            reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(self._host, self._port)
+            reader, writer = await self._connection()
             try:
                 writer.write(self._request(method, path, body, headers or {}))
                 status, content = await _reply(reader)
@@ -34,6 +34,14 @@ class Client:
                 raise
             self._idle.append((reader, writer))
         return status, msgspec.json.decode(content) if content else None
+
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        while self._idle:
+            reader, writer = self._idle.pop()
+            if not reader.at_eof():
+                return reader, writer
+            writer.close()  # the server has let it go, unused for so long
+        return await asyncio.open_connection(self._host, self._port)
 
     def _request(self, method: str, path: str, body: object, headers: Mapping[str, str]) -> bytes:
         content = b"" if body is None else msgspec.json.encode(body)

@@ -15,6 +15,7 @@ settings.load_profile("hoithi")
 pytest_plugins = ["tests.integration.kafka_brokers"]
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist looks for the groups in a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Which tests stay together where several processes share them (`make test`): all that use Kafka, for the sake of the
     session's brokers; all that use the house that they share; else the tests of a file."""

@@ -32,7 +32,7 @@ from tests.site import Site
 
 CHROMIUM = "/usr/bin/chromium"
 PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
-PEOPLE = 500
+PEOPLE = 2000
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 SLOW = 60_000
 expect.set_options(timeout=SLOW)

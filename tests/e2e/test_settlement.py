@@ -161,14 +161,20 @@ def recomputed(folder: Path, file: bytes, commitment: str, receipt: str, code: s
 
 
 async def prizes_told(site: Site, round: str) -> PrizesAwarded:
-    """What the topic `results` says of a round's prizes."""
+    """What the topic `results` says of a round's prizes, once it says so."""
     house = House(site.settings)
     try:
-        events = [decode(type_of(record.headers), record.value) for record in await house.bus.read("results")]
+        async with asyncio.timeout(60):
+            while True:
+                events = [decode(type_of(record.headers), record.value) for record in await house.bus.read("results")]
+                found = [event for event in events if isinstance(event, PrizesAwarded) and event.round == round]
+                if found:
+                    break
+                await asyncio.sleep(0.2)
     finally:
         await house.close()
-    (found,) = [event for event in events if isinstance(event, PrizesAwarded) and event.round == round]
-    return found
+    assert len(found) == 1
+    return found[0]
 
 
 async def contest(site: Site, id: str) -> dict[str, list[dict[str, str]]]:

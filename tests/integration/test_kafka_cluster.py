@@ -19,7 +19,7 @@ from deploy.kafka.security import Acl, acls, add_commands
 from services.events import TOPICS
 from tests.integration.kafka_brokers import Secured
 
-OPEN = {"contests", "attempts", "results", "notices"}
+OPEN = {"contests", "headcounts", "attempts", "results", "notices"}
 """What consumers that are not ours may read."""
 
 
