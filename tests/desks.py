@@ -25,6 +25,7 @@ class Desk:
         folder = os.environ.get("HOITHI_SHOTS")
         self.page, self._shots, self._who, self._taken = page, Path(folder) if folder else None, who, 0
         self.errors: list[str] = []
+        self._links: dict[str, str] = {}
         page.on("pageerror", lambda error: self.errors.append(f"{page.url}: {error}"))
         page.on("console", lambda said: self.errors.append(f"{page.url}: {said.text}") if said.type == "error" else None)
 
@@ -35,6 +36,8 @@ class Desk:
     async def look(self) -> None:
         """Nothing may be wider than the screen; `who` has every page photographed."""
         own, self._taken = self.page.viewport_size or DESKTOP, self._taken + 1
+        for link in await self.page.eval_on_selector_all("a[href^='/']", "links => links.map(a => a.getAttribute('href'))"):
+            self._links[link.partition("#")[0].partition("?")[0]] = link
         for size in (PHONE, DESKTOP):
             await self.page.set_viewport_size(size)  # type: ignore[arg-type]
             width = await self.page.evaluate("document.documentElement.scrollWidth")
@@ -72,6 +75,13 @@ class Desk:
         answer = await self.page.request.get(str(path))
         assert answer.ok, f"{path}: {answer.status}"
         return await answer.body()
+
+    async def tries_all_links(self) -> None:
+        """Nothing that a page has offered leads nowhere or to where this person may not go; of each path one address is tried."""
+        for path, link in self._links.items():
+            if not path.startswith("/lang/"):
+                answer = await self.page.request.get(link)
+                assert answer.ok, f"{link}: {answer.status}"
 
     async def sees(self, *texts: str) -> None:
         for text in texts:
