@@ -1,4 +1,5 @@
-"""Tables that people send: CSV as spreadsheets and people write it, Excel as the CSV that it could have been saved as."""
+"""Tables that people send: CSV as spreadsheets and people write it, Excel as the CSV that it could have been saved as. And the
+cells of those that they get."""
 
 from __future__ import annotations
 
@@ -21,8 +22,15 @@ MOST_ROWS = 50_000
 Note = Callable[[int, str], None]
 """Hears of a row (by its line) that cannot be read, and why."""
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
 _END = "\0"
 """A line behind the last. A quote that was never closed swallows it, and so is found out."""
+
+
+def harmless(cell: str) -> str:
+    """A text as a cell of a CSV, marked as a text where a spreadsheet would take it for a formula."""
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
 def as_csv(data: bytes) -> str:

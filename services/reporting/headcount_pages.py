@@ -16,7 +16,7 @@ from services.events import ContestBook, Unit
 from services.events.units import trees_of
 from services.kit.problems import Problem
 from services.kit.runtime import Runtime
-from services.kit.sheets import as_csv, read_day
+from services.kit.sheets import as_csv, harmless, read_day
 from services.kit.web import language, render
 from services.kit.web.console import Member, account_in, audited, console_of, needs_form
 from services.reporting.headcount_book import Book, Decide, Enter, Entry
@@ -178,7 +178,7 @@ class HeadcountPages:
             latest = books[each.code].latest(view.today)
             for category in ["", *(c.id for c in view.contest.categories)]:
                 entry = latest.get(category)
-                known = (entry.people, entry.as_of, entry.source) if entry else ("", view.today, "")
+                known = (entry.people, entry.as_of, harmless(entry.source)) if entry else ("", view.today, "")
                 writer.writerow([each.code, category, *known])
         name = f"headcounts-{contest}{'-' + view.unit if view.unit else ''}.csv"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}

@@ -428,6 +428,13 @@ async def test_a_file_is_tried_then_taken_whole_and_outside_ones_own_units_refus
     assert "A1,,,2026-11-25," in listed
 
 
+async def test_the_words_of_a_source_are_no_formula_of_a_spreadsheet(desk: Desk) -> None:
+    city = await desk.house.signed_in("city")
+    await desk.send(city, **FIGURE | {"source": '=HYPERLINK("http://a.vn")'})
+    listed = (await city.get(f"{HERE}/file.csv", params={"unit": "A1"})).text
+    assert "A1,hs,1200,2026-05-01,\"'=HYPERLINK(" in listed
+
+
 async def test_unknown_is_said_to_be_unknown(desk: Desk) -> None:
     page = await (await desk.house.signed_in("reader")).get(HERE, params={"unit": "A"})
     assert page.text.count("Chưa có số liệu") == 4  # three of the unit's own, one of the unit below
