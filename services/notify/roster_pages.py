@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from collections import Counter
@@ -133,7 +134,8 @@ class RosterPages:
             file = form.get("file")
             if not isinstance(file, UploadFile) or not file.filename:
                 raise Problem(422, "file", "Hãy chọn tệp.", field="file")
-            sheet = read(await file.read(), {category.id: category.name for category in known.categories})
+            categories = {category.id: category.name for category in known.categories}
+            sheet = await asyncio.to_thread(read, await file.read(), categories)
         except Problem as problem:
             return self._ask(request, known, unit, None, problem)
         if sheet.good:

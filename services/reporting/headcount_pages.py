@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import uuid
@@ -148,7 +149,8 @@ class HeadcountPages:
                 return RedirectResponse(_page_of(view), 303)
             if not isinstance(file, UploadFile) or not file.filename:
                 raise Problem(422, "file", "Hãy chọn tệp.", field="file")
-            sheet = self._read(view, as_csv(await file.read()))
+            text = await asyncio.to_thread(as_csv, await file.read())
+            sheet = await asyncio.to_thread(self._read, view, text)
         except Problem as problem:
             return await self._page(request, view, Said(problem=problem))
         if sheet.good:

@@ -180,6 +180,19 @@ def test_excel_says_the_same() -> None:
     assert [(row.people, row.as_of, row.faults) for row in read_back.rows] == [(1250, "2026-05-01", [])]
 
 
+@pytest.mark.parametrize("last", [(1_048_575, 16_383), (60_000, 0)])
+def test_an_excel_file_that_is_far_too_large_when_laid_out_is_refused(last: tuple[int, int]) -> None:
+    memory = io.BytesIO()
+    book = xlsxwriter.Workbook(memory)
+    sheet = book.add_worksheet()
+    sheet.write_row(0, 0, ["unit", "category", "count", "as_of", "source"])
+    sheet.write(*last, "x")
+    book.close()
+    with pytest.raises(Problem) as refused:
+        as_csv(memory.getvalue())
+    assert refused.value.status == 422
+
+
 # The store and the topic
 
 
