@@ -35,7 +35,11 @@ class Followed:
 
     async def start(self) -> None:
         """Returns when all that the topic holds now has been applied. Raises BusDown where there is no copy of it."""
-        if self._copy is None or not self._copy.exists():
+        if self._copy is None:
+            async for records in self._bus.batches(self._topic):  # piece by piece: results are larger than memory likes
+                await self._take(records)
+            return
+        if not self._copy.exists():
             await self._take(await self._bus.read(self._topic))
             return
         try:
