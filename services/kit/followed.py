@@ -11,12 +11,22 @@ import msgspec
 import structlog
 
 from services.kit.bus import Bus, BusDown, Record
+from services.kit.cloudevents import type_of
 from services.kit.deadletters import bury
 
 log = structlog.get_logger(__name__)
 
 _PATIENCE = 3.0
 """How many seconds a process that has a copy waits for the bus before it starts from that."""
+
+
+def events(read: Callable[[str, bytes], None]) -> Callable[[Record], None]:
+    """Takes records in by what `read` makes of an event's type and body."""
+
+    def apply(record: Record) -> None:
+        read(type_of(record.headers), record.value)
+
+    return apply
 
 
 class Followed:
