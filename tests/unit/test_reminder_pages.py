@@ -120,6 +120,21 @@ async def test_a_confirmed_campaign_becomes_messages_once_and_its_log_names_nobo
     assert "Nhắc tham gia" in (await city.get("/console/messages")).text
 
 
+async def test_the_messages_of_many_are_written_part_by_part(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    add = desk.house.outbox.add
+
+    async def counted(messages: list[dict[str, Any]]) -> int:
+        sizes.append(len(messages))
+        return await add(messages)
+
+    monkeypatch.setattr(desk.house.outbox, "add", counted)
+    await desk.house.confirmed("one", 2100)
+    await desk.house.campaigner.step()
+    assert sizes == [1000, 1000, 100]
+    assert await desk.house.states("one") == {"waiting": 2100}
+
+
 async def test_what_is_written_of_a_campaign_while_it_is_cancelled_is_never_sent(desk: Desk) -> None:
     house, city = desk.house, await desk.signed_in()
     campaign = await house.confirmed("one", 2)
