@@ -10,13 +10,13 @@ import msgspec
 
 from services.events import ContestBook
 from services.kit.problems import Problem
-from services.notify.campaigns import Audience, Campaign
+from services.notify.campaigns import Audience, Campaign, Figures
 from services.notify.domain import CHANNELS, Channel
 from services.notify.reminding import check_text
 
 Form = Mapping[str, Any]
 MOST_TEXT = 2000
-FIELDS = ("root", "units", "round", "subject", "text", "with_contacts", "with_accounts", "with_above")
+FIELDS = ("root", "units", "figures", "as_of", "round", "subject", "text", "with_contacts", "with_accounts", "with_above")
 AUDIENCES: tuple[Audience, ...] = ("contacts", "roster", "people")
 
 
@@ -38,10 +38,29 @@ def made(form: Form, contest: str, book: ContestBook, id: str, by: str, now: dat
     if round is not None and ((plan := book.round(round)) is None or plan.contest != contest):
         raise Problem(422, "round", "Không có vòng thi này.", field="round")
     subject, text, channel = _words(form, audience)
+    figures = figures_of(str(form.get("figures") or ""), str(form.get("as_of") or ""))
     return Campaign(
         id=id, contest=contest, audience=audience, channel=channel, root=root, round=round, units=units, subject=subject,
-        text=text, made_by=by, made_at=now, **_whom(form),
+        text=text, made_by=by, made_at=now, figures={unit: figures[unit] for unit in units if unit in figures}, **_whom(form),
     )  # fmt: skip
+
+
+def figures_of(text: str, as_of: str) -> dict[str, Figures]:
+    """What a page of figures says of units, as code:people:headcount:days with commas between them; an empty number is not known.
+    The organiser answers for it as for the words: they are in the preview."""
+    found: dict[str, Figures] = {}
+    try:
+        at = datetime.fromisoformat(as_of) if as_of else None
+        for each in filter(None, text.split(",")):
+            unit, *numbers = each.rsplit(":", 3)
+            people, headcount, days = (int(number) if number else None for number in numbers)
+            rate = 100 * people / headcount if people is not None and headcount else None
+            found[unit] = Figures(people, headcount, rate, days, at)
+    except ValueError:
+        at = None
+    if text and (at is None or at.tzinfo is None):
+        raise Problem(422, "figures", "Số liệu đi kèm không đọc được. Hãy mở lại danh sách đơn vị cần đôn đốc.", field="units")
+    return found
 
 
 def changed(campaign: Campaign, form: Form) -> Campaign:

@@ -19,7 +19,7 @@ from services.kit.sheets import harmless
 from services.kit.web import language, render
 from services.kit.web.console import account_in, audited, console_of
 from services.notify.access import PAID, Secretary, SecretaryForm, check_unit, contest_of, seen, units_of
-from services.notify.campaign_forms import FIELDS, changed, made
+from services.notify.campaign_forms import FIELDS, changed, figures_of, made
 from services.notify.campaigns import Address, Campaign, Campaigns
 from services.notify.domain import masked
 from services.notify.reminding import NAMES, Reminding
@@ -73,14 +73,16 @@ class CampaignPages:
 
     async def new(
         self, request: Request, account: Secretary, contest: str = "", audience: str = "", unit: str = "", round: str = "",
-        units: Annotated[str, Query(max_length=20_000)] = "",
+        units: Annotated[str, Query(max_length=20_000)] = "", figures: Annotated[str, Query(max_length=40_000)] = "",
+        as_of: Annotated[str, Query(max_length=40)] = "",
     ) -> Response:  # fmt: skip
         """The form of a new campaign; the query fills it in, for pages that link here."""
         known = contest_of(self._book, contest)
         people = audience in ("roster", "people")
         values = {
             "audience": audience or "contacts", "channel": "email", "root": unit or account.subtree or "", "round": round,
-            "units": "\n".join(filter(None, units.split(","))), "subject": SUBJECT, "text": PEOPLE_TEXT if people else UNITS_TEXT,
+            "units": "\n".join(filter(None, units.split(",")) if units else figures_of(figures, as_of)),
+            "figures": figures, "as_of": as_of, "subject": SUBJECT, "text": PEOPLE_TEXT if people else UNITS_TEXT,
             "with_contacts": "1", "with_accounts": "1",
         }  # fmt: skip
         return self._form(request, known, values, None)
@@ -128,6 +130,7 @@ class CampaignPages:
             audiences=AUDIENCES, states=CAMPAIGN_STATES, state_names=STATE_NAMES, channels=CHANNEL_NAMES, blanks=NAMES,
             masked=masked, ready=self._channels, doubtful=doubtful, failed=failed, settings=self._runtime.settings,
             may_confirm=_may_confirm(request, campaign),
+            as_of=campaign.as_of or next((figures.as_of for figures in campaign.figures.values()), None),
         )  # fmt: skip
 
     async def save(self, request: Request, _: Secretary, form: SecretaryForm, id: str) -> Response:

@@ -14,7 +14,6 @@ from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData, UploadFile
 
 from services.events import ContestBook, Unit
-from services.events.units import trees_of
 from services.kit.problems import Problem
 from services.kit.runtime import Runtime
 from services.kit.sheets import as_csv, harmless, read_day
@@ -207,7 +206,7 @@ class HeadcountPages:
         return render(
             request, "headcounts.html", problem.status if problem else 422 if sheet and not sheet.good else 200,
             view=view,
-            trees=trees_of(view.contest),
+            trees=view.trees(),
             names=names,
             latest=own.latest(view.today),
             proposed={entry.category: entry for entry in own.proposals()},

@@ -12,6 +12,7 @@ from fastapi import Request
 from starlette.datastructures import FormData
 
 from services.events import ContestBook, ContestPublished, Unit
+from services.events.contests import Tree
 from services.events.units import folded, parents_at, trees_of
 from services.kit.clock import Clock
 from services.kit.console.accounts import Account, within
@@ -42,6 +43,11 @@ class View:
         """The units below the one looked at that stand today."""
         day = date.fromisoformat(self.today)
         return [self.units[code] for code, up in self.above.items() if up == self.unit and not folded(self.units[code], day)]
+
+    def trees(self) -> list[Tree]:
+        """The trees to choose from: for an account of a unit, those that the unit stands in."""
+        own, day = self.account.subtree, date.fromisoformat(self.today)
+        return [tree for tree in trees_of(self.contest) if own is None or own in parents_at(self.units, tree.id, day)]
 
     def path(self) -> list[Unit]:
         """The units above and the one looked at, as far as the account may see them."""

@@ -102,7 +102,7 @@ class WatchPages:
             hours=self._hours(question),
             root=shape.units[question.root] if question.root else None,
             units=units,
-            reminders=f"/console/reminders/new?{urlencode({'contest': contest, 'units': ','.join(units)})}",
+            reminders=_reminders(question, judged.lagging),
             csv=question.link("/lagging.csv"),
             settings=await self._watch.settings(contest),
         )
@@ -208,6 +208,19 @@ class WatchPages:
         today = self._clock.now().astimezone(ZoneInfo(contest.timezone)).date()
         trees = [each.id for each in trees_of(contest)]
         return self._watch.shape(contest.contest, tree if tree in trees else trees[0], today)
+
+
+def _reminders(question: Question, rows: Sequence[Lagging]) -> str:
+    """The form of a reminder to these units. Figures go along as code:people:headcount:days, those of everybody alone."""
+    asked = {"contest": question.contest.contest, "units": ",".join(row.unit.code for row in rows)}
+    if not question.category:
+        figures = [
+            f"{row.unit.code}:{row.figure.people}:{row.figure.headcount or ''}:{row.silent if row.wanted is None else ''}"
+            for row in rows
+        ]
+        at = question.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ")
+        asked = {"contest": question.contest.contest, "figures": ",".join(figures), "as_of": at}
+    return f"/console/reminders/new?{urlencode(asked, safe=':,')}"
 
 
 def levels(shape: Shape, within: str | None = None) -> list[tuple[int, int, str]]:

@@ -11,7 +11,6 @@ import asyncio
 import csv
 import gzip
 import io
-import os
 import re
 import subprocess
 import sys
@@ -23,82 +22,24 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import xlsxwriter
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import expect
 
+from tests.desks import SLOW, Desk, browser, sit_down
 from tests.e2e.test_settlement import VERIFY
 from tests.organisers import browser_cookies
 from tests.players import EXAMPLE, Players
 from tests.site import Site
 
-CHROMIUM = "/usr/bin/chromium"
-PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
 PEOPLE = 2000
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
-SLOW = 60_000
-expect.set_options(timeout=SLOW)
-
-
-class Desk:
-    """An organiser's browser. Every page that it comes to is photographed."""
-
-    def __init__(self, page: Page, shots: Path | None) -> None:
-        self.page, self._shots, self._taken = page, shots, 0
-
-    async def go(self, path: str) -> None:
-        await self.page.goto(path)
-        await self.look()
-
-    async def look(self) -> None:
-        self._taken += 1
-        for size in (PHONE, DESKTOP):
-            await self.page.set_viewport_size(size)  # type: ignore[arg-type]
-            width = await self.page.evaluate("document.documentElement.scrollWidth")
-            assert width <= size["width"], f"{self.page.url} is {width} wide"
-            if self._shots:
-                name = re.sub(r"\W+", "-", self.page.url.partition("//")[2].partition("/")[2])[:60]
-                await self.page.screenshot(path=self._shots / f"{self._taken:02d}-{name}-{size['width']}.png", full_page=True)
-
-    async def fill(self, **values: str) -> None:
-        for name, value in values.items():
-            field = self.page.locator(f'[name="{name}"]').first
-            if await field.evaluate("field => field.tagName") == "SELECT":
-                await field.select_option(value)
-            else:
-                await field.fill(value)
-
-    async def press(self, name: str) -> None:
-        await self.page.get_by_role("button", name=name).first.click()
-        await self.page.wait_for_load_state()
-        await self.look()
-
-    async def comes_to(self, path: str, text: str) -> None:
-        """Reloads a page until it says so."""
-        for _ in range(120):
-            await self.page.goto(path)
-            if await self.page.get_by_text(text).count():
-                break
-            await self.page.wait_for_timeout(500)
-        await expect(self.page.get_by_text(text).first).to_be_visible()
-        await self.look()
 
 
 @asynccontextmanager
 async def browsing(site: Site) -> AsyncIterator[tuple[Desk, Desk]]:
     """Two organisers' browsers."""
-    folder = os.environ.get("HOITHI_SHOTS")
-    shots = Path(folder) if folder else None
-    if shots:
-        shots.mkdir(parents=True, exist_ok=True)
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        desks = []
-        for who in ("one", "two"):
-            context = await browser.new_context(viewport=DESKTOP, locale="vi-VN", base_url=site.url)  # type: ignore[arg-type]
-            context.set_default_timeout(SLOW)
-            await context.add_cookies(browser_cookies(site, who=who))
-            desks.append(Desk(await context.new_page(), shots if who == "one" else None))
-        yield desks[0], desks[1]
-        await browser.close()
+    async with browser() as chromium:
+        one = await sit_down(chromium, site.url, cookies=browser_cookies(site, who="one"), who="ban-to-chuc-")
+        yield one, await sit_down(chromium, site.url, cookies=browser_cookies(site, who="two"))
 
 
 def excel() -> bytes:

@@ -95,6 +95,25 @@ async def test_from_a_form_over_the_preview_to_the_messages(desk: Desk) -> None:
     assert [a for a in await desk.actions() if "reminder" in a] == ["reminder.made", "reminder.confirmed", "reminder.cancelled"]
 
 
+async def test_figures_that_come_along_stand_in_the_words_of_their_unit(desk: Desk) -> None:
+    for unit in ("A1", "A2", "B"):
+        await desk.house.contacts.put(CONTEST, unit, [Address(unit, "Hoa", f"{unit}@example.org", "")])
+    city = await desk.signed_in()
+    form_at = "/new?contest=c&figures=A1:30:5200:,A2:0::4&as_of=2026-05-20T01:00Z"
+    form = (await city.get(f"/console/reminders{form_at}")).text
+    assert ">A1\nA2</textarea>" in form
+    figures, at = (re.search(f'name="{name}" value="([^"]*)"', form) for name in ("figures", "as_of"))
+    assert figures
+    assert at
+    words = {"text": "{don_vi}, {thoi_diem}: {tinh_hinh}", "figures": figures[1], "as_of": at[1]}
+    page = await desk.post(city, form_at, "/new", **units_form(root="", units="A1 A2 B", **words))
+    assert "Phường A1, 08:00 20/5/2026: có 30 người dự thi trên tổng số 5.200 người (0,6 %)" in page.text
+    assert "Phường A2, 08:00 20/5/2026: không có lượt thi nào trong 4 ngày" in page.text
+    assert "Phường B, 09:00 20/5/2026: có 0 người dự thi" in page.text
+    for wrong in ({"figures": "A1:x:1:"}, {"figures": "A1:1"}, {"as_of": "hôm nay"}, {"as_of": "2026-05-20T01:00"}):
+        assert (await desk.post(city, form_at, "/new", **units_form(**words | wrong))).status_code == 422
+
+
 async def test_a_confirmed_campaign_becomes_messages_once_and_its_log_names_nobody(desk: Desk) -> None:
     city = await desk.signed_in()
     campaign = await desk.house.confirmed("one", 3, "sms")

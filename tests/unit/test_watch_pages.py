@@ -84,7 +84,10 @@ async def test_an_organiser_sees_who_lags_who_was_reminded_and_what_to_do(house:
     assert "dưới bình quân" in page.text
     assert "1 lần" in page.text
     assert '<input type="hidden" name="units" value="A1">' in page.text
-    assert 'href="/console/reminders/new?contest=hp&amp;units=A1"' in page.text
+    at = AT.strftime("%Y-%m-%dT%H:%MZ")
+    assert f'href="/console/reminders/new?contest=hp&amp;figures=A1:10:100:&amp;as_of={at}"' in page.text
+    page = await (await house.signed_in()).get(LAGGING, params={"category": "hoc-sinh"})
+    assert "figures=" not in page.text
     assert "style=" not in page.text
 
 
