@@ -39,6 +39,9 @@ Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
 
+YIELDING = {"reporting": 10, "notify": 10}
+"""How far (as `nice` counts) these let others go first where processors are short: a submission is taken before it is told of."""
+
 
 def serve(settings: Settings, services: Sequence[str] = (), name: str | None = None) -> int:
     """Shows these services, or all, on one port, until SIGTERM. Returns the exit status."""
@@ -65,6 +68,7 @@ def serve(settings: Settings, services: Sequence[str] = (), name: str | None = N
 
 def work(settings: Settings, service: str, name: str | None = None) -> int:
     """Does a service's work until SIGTERM; health and metrics are on a free port of loopback. Returns the exit status."""
+    os.nice(YIELDING.get(service, 0))
     return _work(settings, name or f"work-{service}-{os.getpid()}", lambda house: house.work(service))
 
 

@@ -93,11 +93,11 @@ class House:
     def face(self, service: str) -> Face:
         """What the service shows. What people do is written down on this host first, whether or not there are brokers."""
         bus = StoreAndForward(self._log, self._brokers) if self._brokers else None
-        return cast("Callable[[Runtime], Face]", _app(service, "face"))(self.runtime(service, bus))
+        return cast("Callable[[Runtime], Face]", _module(service, "app").face)(self.runtime(service, bus))
 
     def work(self, service: str) -> Work:
         """What the service does with events."""
-        return cast("Callable[[Runtime], Work]", _app(service, "work"))(self.runtime(service))
+        return cast("Callable[[Runtime], Work]", _module(service, "work").work)(self.runtime(service))
 
     def relay(self) -> Work:
         """What forwards this host's logs to the brokers."""
@@ -156,12 +156,8 @@ def _reads(service: str) -> Sequence[Subscription]:
     return found
 
 
-def _app(service: str, name: str) -> object:
-    # Imported by need: a worker carries only its own service.
-    return getattr(_module(service, "app"), name)
-
-
 def _module(service: str, name: str) -> ModuleType:
+    # Imported by need: a worker carries its own service alone, and no page or web framework.
     return import_module(f"services.{service}.{name}")
 
 

@@ -11,12 +11,22 @@ import msgspec
 import structlog
 
 from services.kit.bus import Bus, BusDown, Record
+from services.kit.cloudevents import type_of
 from services.kit.deadletters import bury
 
 log = structlog.get_logger(__name__)
 
 _PATIENCE = 3.0
 """How many seconds a process that has a copy waits for the bus before it starts from that."""
+
+
+def events(read: Callable[[str, bytes], None]) -> Callable[[Record], None]:
+    """Takes records in by what `read` makes of an event's type and body."""
+
+    def apply(record: Record) -> None:
+        read(type_of(record.headers), record.value)
+
+    return apply
 
 
 class Followed:
@@ -35,7 +45,11 @@ class Followed:
 
     async def start(self) -> None:
         """Returns when all that the topic holds now has been applied. Raises BusDown where there is no copy of it."""
-        if self._copy is None or not self._copy.exists():
+        if self._copy is None:
+            async for records in self._bus.batches(self._topic):  # piece by piece: results are larger than memory likes
+                await self._take(records)
+            return
+        if not self._copy.exists():
             await self._take(await self._bus.read(self._topic))
             return
         try:

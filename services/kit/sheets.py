@@ -1,4 +1,5 @@
-"""Tables that people send: CSV as spreadsheets and people write it, Excel as the CSV that it could have been saved as."""
+"""Tables that people send: CSV as spreadsheets and people write it, Excel as the CSV that it could have been saved as. And the
+cells of those that they get."""
 
 from __future__ import annotations
 
@@ -6,27 +7,32 @@ import csv
 import io
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from itertools import chain
 
-import python_calamine as calamine
-
+from services.kit.excel import MOST_ROWS, BadExcel, TooManyRows, first_sheet
 from services.kit.faults import Faults
 from services.kit.problems import Problem
 
 MOST_BYTES = 5 * 1024 * 1024
-MOST_ROWS = 50_000
 
 Note = Callable[[int, str], None]
 """Hears of a row (by its line) that cannot be read, and why."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 _END = "\0"
 """A line behind the last. A quote that was never closed swallows it, and so is found out."""
 
 
+def harmless(cell: str) -> str:
+    """A text as a cell of a CSV, marked as a text where a spreadsheet would take it for a formula."""
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+
+
 def as_csv(data: bytes) -> str:
-    """The text of a CSV file, or of the first sheet of an Excel file. Raises Problem 413, 422."""
+    """The text of a CSV file, or of the first sheet of an Excel file. Blocks for a second or so. Raises Problem 413, 422."""
     if len(data) > MOST_BYTES:
         raise Problem(413, "too-large", "Tệp quá lớn: nhiều nhất {mb} MB.", field="file", mb=MOST_BYTES >> 20)
     return _excel(data) if data[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0") else _text(data)
@@ -108,28 +114,9 @@ def _text(data: bytes) -> str:
 
 
 def _excel(data: bytes) -> str:
-    """The first sheet as the CSV that it could have been saved as; a row of the sheet is a line."""
     try:
-        book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
-        rows = book.get_sheet_by_index(0).to_python(skip_empty_area=False)
-    except Exception as error:  # the library raises what it likes on a broken file
+        return unicodedata.normalize("NFC", first_sheet(data))
+    except TooManyRows as error:
+        raise Problem(422, "too-many", "Tệp có quá nhiều dòng (nhiều nhất {most}).", field="file", most=MOST_ROWS) from error
+    except BadExcel as error:
         raise Problem(422, "excel", "Không đọc được tệp Excel này.", field="file") from error
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    width = next((len(_trimmed(row)) for row in rows if any(row)), 0)
-    for row in rows[: MOST_ROWS + 100]:
-        writer.writerow([_cell(cell) for cell in row[:width]])
-    return unicodedata.normalize("NFC", table.getvalue())
-
-
-def _trimmed(row: Sequence[object]) -> Sequence[object]:
-    end = max((place for place, cell in enumerate(row, 1) if str(cell).strip()), default=0)
-    return row[:end]
-
-
-def _cell(cell: object) -> str:
-    """A number as it is shown: a code that Excel has taken for one has no decimals, a day no time."""
-    if isinstance(cell, datetime):
-        cell = cell.date()
-    text = str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
-    return " ".join(text.split())

@@ -15,6 +15,7 @@ from services.events import ContestBook, ContestPublished, state_at
 from services.kit.console.accounts import within
 from services.kit.problems import Problem
 from services.kit.runtime import Runtime
+from services.kit.sheets import harmless
 from services.kit.web import language, render
 from services.kit.web.console import account_in, audited, console_of
 from services.notify.access import PAID, Secretary, SecretaryForm, check_unit, contest_of, seen, units_of
@@ -195,10 +196,9 @@ class CampaignPages:
         writer = csv.writer(table)
         writer.writerow(["message", "channel", "units", "state", "reason", "tries", "at"])
         for message in await self._outbox.of_campaign(id):
-            writer.writerow(
-                [message["_id"], message["channel"], " ".join(message["units"]), message["state"], message.get("reason", ""),
-                 message["tries"], message["due"].isoformat()]
-            )  # fmt: skip
+            units, at = harmless(" ".join(message["units"])), message["due"].isoformat()
+            said = message["state"], message.get("reason", ""), message["tries"]
+            writer.writerow([message["_id"], message["channel"], units, *said, at])
         await audited(request, "reminder.log", id, contest=campaign.contest)
         headers = {"Content-Disposition": f'attachment; filename="nhac-{id}.csv"'}
         return Response("\ufeff" + table.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
@@ -19,6 +20,7 @@ from services.notify.reminding import Reminding
 from services.notify.store import Outbox
 
 PACE_S = 2.0
+_IN_ONE = 1000
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +54,9 @@ class Campaigner:
 
     async def _begin(self, campaign: Campaign) -> None:
         plan = await self._reminding.plan(campaign)
-        await self._outbox.add(self._reminding.messages(campaign, plan))
+        for at in range(0, len(plan.recipients), _IN_ONE):  # a whole city's messages are more than memory likes
+            some = replace(plan, recipients=plan.recipients[at : at + _IN_ONE])
+            await self._outbox.add(self._reminding.messages(campaign, some))
         began = msgspec.structs.replace(
             campaign, state="sending", recipients=len(plan.recipients), left_out={k: n for k, n in plan.left_out.items() if n}
         )

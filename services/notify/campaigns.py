@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from services.kit.store import FACTS, insert_facts, store_errors
+from services.kit.store import FACTS, find_ids, insert_facts, store_errors
 from services.notify.domain import Channel
 
 if TYPE_CHECKING:
@@ -122,6 +122,11 @@ class Campaigns:
             lags = await self.lags(id)
             return msgspec.structs.replace(campaign, units=tuple(sorted(lags)), figures=lags)
         return campaign
+
+    async def cancelled(self, id: str) -> bool:
+        """Whether nothing more of a campaign may go out."""
+        held = (await find_ids(self._campaigns, [id], {"state": 1})).get(id)
+        return held is not None and held["state"] == "cancelled"
 
     async def of_contest(self, contest: str) -> list[Campaign]:
         """The campaigns of a contest, the newest first."""

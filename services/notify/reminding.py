@@ -136,8 +136,10 @@ class Reminding:
 
     async def _took_part(self, campaign: Campaign, units: set[str]) -> Counter[str]:
         """How many of the people who belong to each of these units have taken part."""
-        members = await self.members(campaign.contest, units)
-        return Counter(member.person.unit for member in members if member.person.took_part(campaign.round))
+        took = Counter[str]()
+        async for member in self._members.of_units(campaign.contest, units):
+            took[member.person.unit] += member.person.took_part(campaign.round)
+        return took
 
     async def _of_rosters(self, campaign: Campaign, plan: Plan) -> list[Recipient]:
         """Those of the rosters of the unit and those below it who have not taken part, nor may have."""
@@ -166,7 +168,8 @@ class Reminding:
     async def _of_people(self, campaign: Campaign, plan: Plan) -> list[Recipient]:
         """The registered who have not taken part."""
         found, took = [], Counter[str]()
-        for member in await self.members(campaign.contest, self.below(campaign.contest, campaign.root)):
+        # One by one: of a whole city's people, only those who are to be reminded are kept.
+        async for member in self._members.of_units(campaign.contest, self.below(campaign.contest, campaign.root)):
             person = member.person
             if person.took_part(campaign.round):
                 took[person.unit] += 1

@@ -124,7 +124,9 @@ def phone_of(text: str) -> str:
 def is_email(text: str) -> bool:
     """Whether a text looks like an e-mail address."""
     name, at, host = text.partition("@")
-    return bool(name and at and "." in host.strip(".")) and len(text) <= 254 and not set(text) & set(" ,;<>\t")
+    # A line break would begin another header of the mail.
+    plain = text.isprintable() and not set(text) & set(" ,;<>")
+    return bool(name and at and "." in host.strip(".")) and len(text) <= 254 and plain
 
 
 Standing = Literal["took-part", "maybe-took-part", "registered", "maybe-registered", "unknown"]

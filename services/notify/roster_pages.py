@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from collections import Counter
@@ -14,6 +15,7 @@ from starlette.datastructures import UploadFile
 from services.events import ContestBook, ContestPublished
 from services.kit.problems import Problem
 from services.kit.runtime import Runtime
+from services.kit.sheets import harmless
 from services.kit.web import language, render
 from services.kit.web.console import audited
 from services.notify.access import Secretary, SecretaryForm, check_unit, contest_of, units_of
@@ -86,7 +88,7 @@ class RosterPages:
         shown = [row for row in rows if show == "all" or row.standing != "took-part"]
         for number, (person, standing, _members) in enumerate(shown, 1):
             cells = [person.name, person.code, person.phone, person.email, STANDINGS[standing]]
-            writer.writerow([number, *map(_harmless, cells)])
+            writer.writerow([number, *map(harmless, cells)])
         await audited(request, "roster.exported", unit, contest=contest, people=len(shown))
         headers = {"Content-Disposition": f'attachment; filename="chua-tham-gia-{unit}.csv"'}
         return Response("\ufeff" + table.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
@@ -132,7 +134,8 @@ class RosterPages:
             file = form.get("file")
             if not isinstance(file, UploadFile) or not file.filename:
                 raise Problem(422, "file", "Hãy chọn tệp.", field="file")
-            sheet = read(await file.read(), {category.id: category.name for category in known.categories})
+            categories = {category.id: category.name for category in known.categories}
+            sheet = await asyncio.to_thread(read, await file.read(), categories)
         except Problem as problem:
             return self._ask(request, known, unit, None, problem)
         if sheet.good:
@@ -151,8 +154,3 @@ class RosterPages:
             raise Problem(404, "unit", "Không có đơn vị này trong cuộc thi.", field="unit")
         check_unit(request, unit)
         return known
-
-
-def _harmless(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula; codes keep their leading zeros where they are read as text."""
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell

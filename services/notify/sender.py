@@ -19,6 +19,7 @@ from services.events import ContestBook, Event, MessageDelivered, MessageFailed
 from services.kit.bus import BusDown, Transient
 from services.kit.metrics import GATEWAY_OPEN, MESSAGES
 from services.kit.runtime import Runtime
+from services.notify.campaigns import Campaigns
 from services.notify.domain import Channel, Result, awake
 from services.notify.gateways import Deliver, Gateway, GatewayAway, http_gateways
 from services.notify.limits import Limits
@@ -43,7 +44,7 @@ class Sender:
     def __init__(self, runtime: Runtime, outbox: Outbox, book: ContestBook, gateways: Sequence[Gateway] | None = None) -> None:
         self._runtime, self._outbox, self._book = runtime, outbox, book
         self._gateways = gateways_of(runtime) if gateways is None else gateways
-        self._limits, self._members = Limits(runtime), Members(runtime.store)
+        self._limits, self._members, self._campaigns = Limits(runtime), Members(runtime.store), Campaigns(runtime.store)
         self._breakers = AsyncCircuitBreakerFactory(default_threshold=_FAULTS, default_ttl=_REST_S)
         self._left_alone: dict[Channel, datetime] = {}
 
@@ -142,6 +143,8 @@ class Sender:
     async def _objection(self, message: Mapping[str, Any], now: datetime) -> str:
         if message.get("until") and now >= message["until"]:
             return "too late"
+        if await self._campaigns.cancelled(message["campaign"]):  # while its messages were being written
+            return "cancelled"
         if await self._limits.opted_out(message["keys"]):
             return "opted out"
         if participant := message.get("participant"):

@@ -1,29 +1,44 @@
-"""Wires the quiz service: what it shows (`face`) and what it does by itself (`work`)."""
+"""Wires what the quiz shows: the participants' site and its API, the authoring console, the hot path."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, timedelta
 from functools import partial
 
+from fastapi import APIRouter
+
 from services.events import ContestBook
-from services.kit.bus import Record, Transient
-from services.kit.cloudevents import type_of
-from services.kit.followed import Followed
-from services.kit.relay import Confirmations
-from services.kit.runtime import Face, Runtime, Work
+from services.kit.bus import Transient
+from services.kit.followed import Followed, events
+from services.kit.runtime import Face, Runtime
 from services.kit.security import Signer
 from services.kit.store import answers, store_errors
 from services.kit.tokens import Bearers
+from services.quiz import pages
+from services.quiz.api import Api
+from services.quiz.authoring.api import AdminApi
+from services.quiz.authoring.commands import Authoring
+from services.quiz.authoring.key_api import KeyApi
+from services.quiz.authoring.mending import Mending
+from services.quiz.authoring.mending_pages import MendingPages
+from services.quiz.authoring.pages import ContestPages
+from services.quiz.authoring.round_pages import RoundPages
 from services.quiz.authoring.sealing import Seal
+from services.quiz.authoring.unit_pages import UnitTreePages
+from services.quiz.authoring.winners import WinnersPages
+from services.quiz.bank.api import BankApi
+from services.quiz.bank.drafts import Drafts
+from services.quiz.bank.pages import BankPages, contests_of
 from services.quiz.bank.store import Bank, Media
-from services.quiz.handlers import Attempts, Participants, event_of
-from services.quiz.journal import LOG, Journal
+from services.quiz.handlers import Attempts, Participants
+from services.quiz.journal import journal_of
 from services.quiz.receipts import Notary, check
 from services.quiz.shelf import Shelf
-from services.quiz.store import Fact, QuizStore
-from services.quiz.worker import QuizWorker
+from services.quiz.store import store_of
+from services.quiz.submissions import PATH as SUBMISSIONS_PATH
+from services.quiz.submissions import Submissions
+from services.quiz.units import UnitDays
 
 CLOCK_TOLERANCE = timedelta(milliseconds=500)
 """A host whose clock is further off than this from the store's must not stamp submissions."""
@@ -31,30 +46,9 @@ CLOCK_TOLERANCE = timedelta(milliseconds=500)
 
 def face(runtime: Runtime) -> Face:
     """The participants' site, its API, and the hot path."""
-    # Imported by need: a worker carries no page and no web framework.
-    from fastapi import APIRouter
-
-    from services.quiz import pages
-    from services.quiz.api import Api
-    from services.quiz.authoring.api import AdminApi
-    from services.quiz.authoring.commands import Authoring
-    from services.quiz.authoring.key_api import KeyApi
-    from services.quiz.authoring.mending import Mending
-    from services.quiz.authoring.mending_pages import MendingPages
-    from services.quiz.authoring.pages import ContestPages
-    from services.quiz.authoring.round_pages import RoundPages
-    from services.quiz.authoring.unit_pages import UnitTreePages
-    from services.quiz.authoring.winners import WinnersPages
-    from services.quiz.bank.api import BankApi
-    from services.quiz.bank.drafts import Drafts
-    from services.quiz.bank.pages import BankPages, contests_of
-    from services.quiz.submissions import PATH as SUBMISSIONS_PATH
-    from services.quiz.submissions import Submissions
-    from services.quiz.units import UnitDays
-
     book = ContestBook()
-    followed = Followed(runtime.bus, "contests", partial(_apply, book), copy=runtime.copy_of("contests"))
-    store = _store(runtime)
+    followed = Followed(runtime.bus, "contests", events(book.read), copy=runtime.copy_of("contests"))
+    store = store_of(runtime)
     shelf = Shelf(store, book, Seal(runtime.secrets), runtime.clock)
     participants = Participants(store, book, shelf, runtime.secrets.get("phone.key"), runtime.clock)
     authoring = Authoring(runtime, book, participants)
@@ -108,44 +102,6 @@ def face(runtime: Runtime) -> Face:
         fast={SUBMISSIONS_PATH: Submissions(journal, papers, runtime.clock, live.minutes)},
         units=units.names,
     )
-
-
-def work(runtime: Runtime) -> Work:
-    """The keeper of time, the sweeper and the tidier."""
-    book = ContestBook()
-    followed = Followed(runtime.bus, "contests", partial(_apply, book), buries=True)
-    worker = QuizWorker(runtime, book, _store(runtime))
-    results = Followed(runtime.bus, "results", lambda record: worker.read_result(type_of(record.headers), record.value))
-
-    async def start() -> None:
-        await followed.start()
-        await results.start()
-
-    return Work(
-        name="quiz",
-        start=start,
-        tasks=(followed.run, results.run, worker.keep_time, worker.sweep, worker.tidy),
-        ready={"store": partial(answers, runtime.store)},
-    )
-
-
-def journal_of(runtime: Runtime, notary: Notary) -> Journal:
-    """The journal of this host."""
-    settings, confirm = runtime.settings, None
-    if settings.ack == "kafka":
-        confirm = partial(Confirmations(runtime.journal, LOG).reach, seconds=settings.ack_ms / 1000)
-    return Journal(runtime.journal.log(LOG), notary, runtime.outgoing, settings.commit_ms / 1000, confirm)
-
-
-def _store(runtime: Runtime) -> QuizStore:
-    async def tell(facts: Sequence[tuple[str, Fact]]) -> None:
-        await runtime.bus.publish([runtime.outgoing(event_of(collection, fact)) for collection, fact in facts])
-
-    return QuizStore(runtime.store, tell, runtime.clock)
-
-
-def _apply(book: ContestBook, record: Record) -> None:
-    book.read(type_of(record.headers), record.value)
 
 
 async def _clock_agrees(runtime: Runtime) -> bool:

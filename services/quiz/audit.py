@@ -13,8 +13,8 @@ from services.kit.bus import Record
 from services.kit.clock import time_of
 from services.kit.cloudevents import type_of
 from services.kit.runtime import Runtime
-from services.quiz.app import journal_of
 from services.quiz.domain import parse_attempt_id
+from services.quiz.journal import journal_of
 from services.quiz.receipts import Notary
 
 

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import msgspec
 
@@ -18,6 +19,8 @@ from services.kit.bus import Outgoing
 from services.kit.clock import time_of, us_of
 from services.kit.locallog import GroupCommit, Log
 from services.kit.merkle import Tree, leaf_of
+from services.kit.relay import Confirmations
+from services.kit.runtime import Runtime
 from services.quiz.receipts import Notary, Receipt, digest_of, write
 
 LOG = "journal"
@@ -226,3 +229,11 @@ def _receipted(submission: Submission, entries: Mapping[str, _Entry], firsts: Ma
         return Receipted(entry.receipt(), submission.received_at, True, end)
     same = digest_of(entry.received_us, submission.answers, submission.prediction) == entry.digest
     return Receipted(entry.receipt(), time_of(entry.received_us), same, end)
+
+
+def journal_of(runtime: Runtime, notary: Notary) -> Journal:
+    """The journal of this host."""
+    settings, confirm = runtime.settings, None
+    if settings.ack == "kafka":
+        confirm = partial(Confirmations(runtime.journal, LOG).reach, seconds=settings.ack_ms / 1000)
+    return Journal(runtime.journal.log(LOG), notary, runtime.outgoing, settings.commit_ms / 1000, confirm)

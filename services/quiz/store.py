@@ -19,7 +19,9 @@ import structlog
 from services.kit.batcher import Batcher
 from services.kit.bus import Transient
 from services.kit.clock import Clock
+from services.kit.runtime import Runtime
 from services.kit.store import FACTS, LOOSE, find_ids, insert_facts, store_errors
+from services.quiz.handlers import event_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -111,3 +113,12 @@ class QuizStore:
                 await self._intents.delete_one({"_id": intent["_id"]})
             log.info("intents.swept", facts=len(commands))
         return len(swept)
+
+
+def store_of(runtime: Runtime) -> QuizStore:
+    """The store of this installation, which tells the bus of its facts."""
+
+    async def tell(facts: Sequence[tuple[str, Fact]]) -> None:
+        await runtime.bus.publish([runtime.outgoing(event_of(collection, fact)) for collection, fact in facts])
+
+    return QuizStore(runtime.store, tell, runtime.clock)

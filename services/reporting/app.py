@@ -1,51 +1,44 @@
-"""Wires the reporting service: what it shows (`face`) and how it counts (`work`)."""
+"""Wires what reporting shows: the board and its API, turnout, reports, the portal."""
 
 from __future__ import annotations
 
 from functools import partial
 
+from fastapi import APIRouter
+
 from services.events import ContestBook
-from services.kit.bus import Record
-from services.kit.cloudevents import type_of
-from services.kit.followed import Followed
-from services.kit.replay import rebuild
-from services.kit.runtime import Face, Runtime, Work
+from services.kit.followed import Followed, events
+from services.kit.runtime import Face, Runtime
 from services.kit.store import answers
+from services.reporting.api import Api
+from services.reporting.board import Board
 from services.reporting.chronicle import Chronicle
 from services.reporting.cuts import Cuts
-from services.reporting.cutter import Cutter
-from services.reporting.digests import Herald
-from services.reporting.handlers import TOPICS
-from services.reporting.headcount_store import HeadcountStore
+from services.reporting.glance import Glances
+from services.reporting.headcount_pages import HeadcountPages
 from services.reporting.headcounts import Headcounts
-from services.reporting.reminders import Reminders, RemindersWorker
-from services.reporting.report_wiring import making, reports
+from services.reporting.live import Live, Stream
+from services.reporting.measure_pages import MeasurePages
+from services.reporting.measures import Measures
+from services.reporting.overview_pages import OverviewPages
+from services.reporting.pages import Pages
+from services.reporting.portal import Portal
+from services.reporting.reminders import Reminders
+from services.reporting.report.desk import Desk
+from services.reporting.report.jobs import Forms, Jobs
+from services.reporting.report_api import ReportApi
+from services.reporting.report_pages import ReportPages
 from services.reporting.store import Views
 from services.reporting.tables import CutTables, Tables
+from services.reporting.turnout_pages import TurnoutPages
+from services.reporting.watch_pages import WatchPages
 from services.reporting.watching import Watch
-from services.reporting.worker import ReportingWorker
 
 
 def face(runtime: Runtime) -> Face:
     """The public board and its API."""
-    # Imported by need: a worker carries no page and no web framework.
-    from fastapi import APIRouter
-
-    from services.reporting.api import Api
-    from services.reporting.board import Board
-    from services.reporting.glance import Glances
-    from services.reporting.headcount_pages import HeadcountPages
-    from services.reporting.live import Live, Stream
-    from services.reporting.measure_pages import MeasurePages
-    from services.reporting.measures import Measures
-    from services.reporting.overview_pages import OverviewPages
-    from services.reporting.pages import Pages
-    from services.reporting.portal import Portal
-    from services.reporting.turnout_pages import TurnoutPages
-    from services.reporting.watch_pages import WatchPages
-
     book = ContestBook()
-    followed = Followed(runtime.bus, "contests", partial(_apply, book), copy=runtime.copy_of("contests"))
+    followed = Followed(runtime.bus, "contests", events(book.read), copy=runtime.copy_of("contests"))
     headcounts = Headcounts(book)
     counted = Followed(runtime.bus, "headcounts", headcounts.read, copy=runtime.copy_of("headcounts"))
     tables = Tables(book, headcounts)
@@ -63,7 +56,9 @@ def face(runtime: Runtime) -> Face:
     router.include_router(MeasurePages(Measures(runtime.store), book, runtime.clock).router)
     router.include_router(Pages(book, board, live, runtime.clock).router)
     router.include_router(TurnoutPages(book, board, cuts, live, runtime.clock).router)
-    router.include_router(reports(runtime, book))
+    desk = Desk(book, Jobs(runtime.store, runtime.clock), Forms(runtime.store), runtime.clock)
+    router.include_router(ReportApi(desk).router)
+    router.include_router(ReportPages(desk, runtime.clock).router)
 
     async def start() -> None:
         await followed.start()
@@ -76,51 +71,3 @@ def face(runtime: Runtime) -> Face:
         tasks=(followed.run, counted.run, stream.run),
         ready={"store": partial(answers, runtime.store)},
     )
-
-
-def work(runtime: Runtime) -> Work:
-    """The counter, and what takes down reminders and what has happened to rounds."""
-    book, chronicle = ContestBook(), Chronicle(runtime.store)
-
-    def apply(record: Record) -> None:
-        _apply(book, record)
-        chronicle.hear(record)
-
-    followed = Followed(runtime.bus, "contests", apply)
-    headcounts = Headcounts(book)
-    counted = Followed(runtime.bus, "headcounts", headcounts.read)
-    cuts = CutTables(Cuts(runtime.store, runtime.bus, book, runtime.clock), Tables(book, headcounts))
-    worker = ReportingWorker(runtime, book)
-    cutter = Cutter(runtime, book, worker.derived)
-    watch = Watch(runtime.store, book, cuts)
-    herald = Herald(runtime, book, worker.derived, watch)
-    reminders = RemindersWorker(runtime.bus, Reminders(runtime.store))
-    papers = making(runtime, book, headcounts, watch)
-
-    async def start() -> None:
-        await followed.start()
-        await counted.start()
-        await papers.start()
-
-    return Work(
-        name="reporting",
-        start=start,
-        tasks=(
-            followed.run,
-            counted.run,
-            worker.consume,
-            worker.write,
-            cutter.run,
-            herald.run,
-            reminders.consume,
-            chronicle.run,
-            HeadcountStore(runtime).run,
-            *papers.tasks,
-        ),
-        ready={"store": partial(answers, runtime.store)},
-        rebuild=partial(rebuild, runtime.bus, worker, worker.derived, TOPICS),
-    )
-
-
-def _apply(book: ContestBook, record: Record) -> None:
-    book.read(type_of(record.headers), record.value)

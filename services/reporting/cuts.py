@@ -75,19 +75,22 @@ class Open(msgspec.Struct, frozen=True):
 
 
 def cut_id(contest: str, at: datetime) -> str:
-    """The id of a cut, and the address of its figures for ever."""
-    return f"{contest}/{at.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
+    """The id of a cut, and the address of its figures for ever. Raises Problem 422 for a time beyond all calendars."""
+    try:
+        return f"{contest}/{at.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
+    except OverflowError:
+        raise Problem(422, "cut-off", "Thời điểm chốt số liệu không đúng dạng.", field="as_of") from None
 
 
 def check_cut_off(contest: ContestPublished, plans: Sequence[RoundPlan], at: datetime, now: datetime) -> None:
     """Raises Problem 422 where figures cannot be cut as of that time: full hours, from the first opening to now."""
-    local = at.astimezone(ZoneInfo(contest.timezone))
-    if local.minute or local.second or local.microsecond:
-        raise Problem(422, "cut-off", "Số liệu được chốt vào các giờ tròn, ví dụ 17:00.", field="as_of")
     if at > now:
         raise Problem(422, "cut-off", "Thời điểm chốt số liệu chưa đến.", field="as_of")
     if not plans or at < plans[0].opens:
         raise Problem(422, "cut-off", "Thời điểm chốt số liệu ở trước khi cuộc thi bắt đầu.", field="as_of")
+    local = at.astimezone(ZoneInfo(contest.timezone))
+    if local.minute or local.second or local.microsecond:
+        raise Problem(422, "cut-off", "Số liệu được chốt vào các giờ tròn, ví dụ 17:00.", field="as_of")
 
 
 class Cuts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import uuid
@@ -15,7 +16,7 @@ from starlette.datastructures import FormData, UploadFile
 from services.events import ContestBook, Unit
 from services.kit.problems import Problem
 from services.kit.runtime import Runtime
-from services.kit.sheets import as_csv, read_day
+from services.kit.sheets import as_csv, harmless, read_day
 from services.kit.web import language, render
 from services.kit.web.console import Member, account_in, audited, console_of, needs_form
 from services.reporting.headcount_book import Book, Decide, Enter, Entry
@@ -147,7 +148,8 @@ class HeadcountPages:
                 return RedirectResponse(_page_of(view), 303)
             if not isinstance(file, UploadFile) or not file.filename:
                 raise Problem(422, "file", "Hãy chọn tệp.", field="file")
-            sheet = self._read(view, as_csv(await file.read()))
+            text = await asyncio.to_thread(as_csv, await file.read())
+            sheet = await asyncio.to_thread(self._read, view, text)
         except Problem as problem:
             return await self._page(request, view, Said(problem=problem))
         if sheet.good:
@@ -177,7 +179,7 @@ class HeadcountPages:
             latest = books[each.code].latest(view.today)
             for category in ["", *(c.id for c in view.contest.categories)]:
                 entry = latest.get(category)
-                known = (entry.people, entry.as_of, entry.source) if entry else ("", view.today, "")
+                known = (entry.people, entry.as_of, harmless(entry.source)) if entry else ("", view.today, "")
                 writer.writerow([each.code, category, *known])
         name = f"headcounts-{contest}{'-' + view.unit if view.unit else ''}.csv"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}

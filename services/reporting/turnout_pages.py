@@ -27,6 +27,7 @@ from services.kit.bus import BusDown, Transient
 from services.kit.clock import Clock
 from services.kit.console import Account
 from services.kit.problems import Problem
+from services.kit.sheets import harmless
 from services.kit.web import render
 from services.kit.web.console import needs
 from services.reporting.board import Board
@@ -337,18 +338,13 @@ def _csv(unit: str | None, tables: Sequence[tuple[RoundPlan | None, Category, Ta
                 rate = "" if figure.rate is None else f"{figure.rate:.1f}".replace(".", ",")
                 headcount = "" if figure.headcount is None else figure.headcount
                 names = (code, shape.units[code].name, shape.parents[code] or "", round.name if round else "", category.name)
-                yield _line((*map(_text, names), headcount, figure.people, rate, figure.attempts))
+                yield _line((*map(harmless, names), headcount, figure.people, rate, figure.attempts))
 
 
 def _above(shape: Shape, code: str | None) -> Iterator[str]:
     while code is not None:
         yield code
         code = shape.parents[code]
-
-
-def _text(cell: str) -> str:
-    """What a spreadsheet would take for a formula is shown as it is."""
-    return "'" + cell if cell.startswith(("=", "+", "-", "@", "\t")) else cell
 
 
 def _line(cells: Sequence[object]) -> str:

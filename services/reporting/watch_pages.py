@@ -22,6 +22,7 @@ from services.kit.clock import Clock
 from services.kit.console import Account
 from services.kit.i18n import show_time
 from services.kit.problems import Problem
+from services.kit.sheets import harmless
 from services.kit.web import render
 from services.kit.web.console import Organiser, OrganiserForm, audited, needs
 from services.reporting.measures import Measure, Measures
@@ -324,7 +325,7 @@ def _csv(
             _said(row), told.times if told else 0, show_time(told.last, "vi", zone) if told else "",
             measures[row.unit.code].text if row.unit.code in measures else "",
         ]  # fmt: skip
-        writer.writerow([_safe(cell) for cell in cells])
+        writer.writerow([harmless(cell) if isinstance(cell, str) else cell for cell in cells])
     return "\ufeff" + text.getvalue()
 
 
@@ -340,8 +341,3 @@ def _one(number: float | None) -> str:
 
 def _said(row: Lagging) -> str:
     return "; ".join(REASONS[reason] for reason in row.reasons)
-
-
-def _safe(cell: object) -> object:
-    """A spreadsheet must not take a name for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t") else cell

@@ -1,1 +1,1 @@
-"""See app.py: it wires this service."""
+"""See app.py and work.py: they wire what this service shows, and what it does."""

@@ -1,48 +1,42 @@
-"""Wires the scoring service: what it shows (`face`) and how it judges and ranks (`work`)."""
+"""Wires what scoring shows: results, standings, and the console of rounds."""
 
 from __future__ import annotations
 
 from functools import partial
 
+from fastapi import APIRouter
+
 from services.events import ContestBook
 from services.kit.bus import Record
 from services.kit.cloudevents import type_of
-from services.kit.followed import Followed
-from services.kit.replay import rebuild
-from services.kit.runtime import Face, Runtime, Work
+from services.kit.followed import Followed, events
+from services.kit.runtime import Face, Runtime
 from services.kit.store import answers
 from services.kit.tokens import Bearers
+from services.scoring.admin_api import AdminApi
+from services.scoring.api import Api
 from services.scoring.casebook import Casebook
+from services.scoring.closing import Closing
 from services.scoring.exclusions import Exclusions
 from services.scoring.handlers import Library
-from services.scoring.headcounts import Headcounts
 from services.scoring.journals import Journals
-from services.scoring.ranking import Ranker
+from services.scoring.jury import Jury
+from services.scoring.mending import Trials
+from services.scoring.overall_pages import OverallPages
+from services.scoring.pages import Pages
+from services.scoring.public_pages import PublicPages
+from services.scoring.settle_pages import SettlePages
 from services.scoring.settlement import Settlements
+from services.scoring.stats_api import StatsApi
 from services.scoring.store import Standings, Verdicts
-from services.scoring.worker import TOPICS, ScoringWorker
 
 
 def face(runtime: Runtime) -> Face:
     """Results and standings."""
-    # Imported by need: a worker carries no page and no web framework.
-    from fastapi import APIRouter
-
-    from services.scoring.admin_api import AdminApi
-    from services.scoring.api import Api
-    from services.scoring.closing import Closing
-    from services.scoring.jury import Jury
-    from services.scoring.mending import Trials
-    from services.scoring.overall_pages import OverallPages
-    from services.scoring.pages import Pages
-    from services.scoring.public_pages import PublicPages
-    from services.scoring.settle_pages import SettlePages
-    from services.scoring.stats_api import StatsApi
-
     book = ContestBook()
-    contests = Followed(runtime.bus, "contests", partial(_read_contest, book), copy=runtime.copy_of("contests"))
+    contests = Followed(runtime.bus, "contests", events(book.read), copy=runtime.copy_of("contests"))
     journals = Journals()
-    hosts = Followed(runtime.bus, "journals", partial(_read_journal, journals), copy=runtime.copy_of("journals"))
+    hosts = Followed(runtime.bus, "journals", events(journals.read), copy=runtime.copy_of("journals"))
     verdicts, standings, casebook = Verdicts(runtime.store), Standings(runtime.store), Casebook(runtime.store)
     settlements, exclusions, key = Settlements(runtime.store), Exclusions(runtime.store), runtime.secrets.get("certificate.key")
     api = Api(book, verdicts, standings, settlements, Bearers(runtime.secrets), runtime.clock)
@@ -71,39 +65,8 @@ def face(runtime: Runtime) -> Face:
     )
 
 
-def work(runtime: Runtime) -> Work:
-    """The judge, and the ranker beside it."""
-    library = Library(ContestBook())
-    contests = Followed(runtime.bus, "contests", partial(_read_contest, library.book))
-    keys = Followed(runtime.bus, "keys", partial(_read_key, library), buries=True)
-    headcounts = Headcounts()
-    counts = Followed(runtime.bus, "headcounts", partial(_read_headcount, headcounts))
-    worker = ScoringWorker(runtime, library)
-    ranker = Ranker(runtime, library, worker.derived.owned, headcounts)
-
-    async def start() -> None:
-        for followed in (contests, keys, counts):
-            await followed.start()
-
-    return Work(
-        name="scoring",
-        start=start,
-        tasks=(contests.run, keys.run, counts.run, worker.consume, worker.follow_plans, worker.write, ranker.run),
-        ready={"store": partial(answers, runtime.store)},
-        rebuild=partial(rebuild, runtime.bus, worker, worker.derived, TOPICS),
-    )
-
-
-def _read_contest(book: ContestBook, record: Record) -> None:
-    book.read(type_of(record.headers), record.value)
-
-
 def _read_journal(journals: Journals, record: Record) -> None:
     journals.read(type_of(record.headers), record.value)
-
-
-def _read_headcount(headcounts: Headcounts, record: Record) -> None:
-    headcounts.read(type_of(record.headers), record.value)
 
 
 def _read_key(library: Library, record: Record) -> None:

@@ -29,7 +29,7 @@ def figures(contest: ContestPublished, plan: RoundPlan, rows: Sequence[Row], hea
             code = parents[code]
     above = {parent for code, parent in parents.items() if not folded(units[code], day)}
     return tuple(
-        UnitFigure(code=code, name=units[code].name, people=count, headcount=headcounts.people(plan.contest, code, day))
+        UnitFigure(code=code, name=units[code].name, people=count, headcount=headcounts.people(plan.contest, units, code, day))
         for code, count in people.items()
         if code not in above and not folded(units[code], day)
     )

@@ -122,19 +122,29 @@ class Closing:
     async def readiness(self, plan: RoundPlan) -> Readiness:
         """How a round stands."""
         head, review = await self._standings.head(plan.id), await self._casebook.review(plan.id)
-        cases = (await self._casebook.counts(plan.id))["open"]
+        cases, settlement = (await self._casebook.counts(plan.id))["open"], await self._settlements.get(plan.id)
         if head is not None:
             stands = review is not None and (head.closes, head.marks) == (us_of(plan.closes), review.basis)
-            head = head if stands and head.told and not cases else None
+            newest = settlement.phase == "published" or await self._is_newest(plan, head)
+            head = head if stands and newest and head.told and not cases else None
         return Readiness(
             plan=plan,
             head=head,
             review=review,
             cases=cases,
             hosts=self._journals.waiting(plan) if self._clock.now() >= plan.closes else (),
-            settlement=await self._settlements.get(plan.id),
+            settlement=settlement,
             mending=await self._trials.pending(plan.id),
         )
+
+    async def _is_newest(self, plan: RoundPlan, head: Head) -> bool:
+        """Whether a ranking holds all that was judged by now, and ranks nobody by an attempt that a person has disqualified: to
+        rank anew takes its time."""
+        if head.marks != await self._standings.marks(plan.id):
+            return False
+        out = {(r.participant, r.n) for r in await self._casebook.ruled(plan.id) if r.disqualified}
+        ranked = [(who, await self._standings.rank(plan.id, head, who)) for who in {who for who, _ in out}]
+        return not any(standing is not None and (who, standing[0]) in out for who, standing in ranked)
 
     async def set_aside(self, plan: RoundPlan, reason: str, by: str) -> Override:
         """Goes on without what may be set aside. Raises Problem 409 where there is no such thing, or 422."""

@@ -23,6 +23,7 @@ from services.scoring.handlers import Library
 from services.scoring.headcounts import Headcounts
 from services.scoring.mending import Trier
 from services.scoring.reviewing import Reviewer
+from services.scoring.settlement import Settlements
 from services.scoring.settling import Settler
 from services.scoring.store import PAGE, Head, Standings, View, marks_of, read_state, read_views
 from services.scoring.worker import TOPICS
@@ -44,6 +45,7 @@ class Ranker:
     def __init__(self, runtime: Runtime, library: Library, owned: Mapping[int, object], headcounts: Headcounts) -> None:
         self._runtime, self._library, self._book, self._owned = runtime, library, library.book, owned
         self._standings, self._reviewer = Standings(runtime.store), Reviewer(runtime, library)
+        self._settlements = Settlements(runtime.store)
         self._targets: dict[tuple[str, int], dict[tuple[str, int], int]] = {}
         self._ranked: dict[str, tuple[bytes, int]] = {}
         self._settler, self._trier = Settler(runtime, library, headcounts), Trier(runtime, library)
@@ -102,6 +104,10 @@ class Ranker:
         head = await self._standings.head(plan.id)
         if head is not None and head.told and (head.marks, head.closes) == (basis, closes):
             self._ranked[plan.id] = basis, closes
+            return
+        if (await self._settlements.get(plan.id)).phase == "published":
+            self._ranked[plan.id] = basis, closes
+            log.warning("ranking.final", round=plan.id)  # what came later changes no published result
             return
         entries = await self._entries(plan.id, marks)
         if entries is None:

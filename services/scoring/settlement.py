@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 from bson import Binary
 
-from services.events import PrizesAwarded
+from services.events import PrizesAwarded, RoundFinalised
 from services.kit.store import FACTS, insert_facts, store_errors
 from services.scoring.draw import Drawing, commitment, new_seed
 from services.scoring.prizes import Award, Prize
@@ -32,8 +32,9 @@ _prizes = msgspec.json.Decoder(tuple[Prize, ...])
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """Who won, and how: what the pages show. `names` is what everyone may see of each winner, by their id in the file; `awarded`
-    is the event that tells of it, `uncounted` the units that did not compete by rate because nobody knows their headcount."""
+    """Who won, and how: what the pages show. `names` is what everyone may see of each winner, by their id in the file;
+    `finalised` (of a round) and `awarded` are the events that tell of it, `uncounted` the units that did not compete by rate
+    because nobody knows their headcount."""
 
     awards: tuple[Award, ...]
     draws: Draws | None
@@ -43,6 +44,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     checksum: str
     perfect: int
     finalised_at: datetime
+    finalised: RoundFinalised | None = None
     awarded: PrizesAwarded | None = None
     uncounted: tuple[str, ...] = ()
 

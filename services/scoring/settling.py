@@ -115,13 +115,12 @@ class Settler:
     async def _part(self, plan: RoundPlan) -> Part:
         """A published round, from the file that everyone has."""
         settlement, committed = await self._settlements.get(plan.id), await self._settlements.committed(plan.id)
-        head = await self._standings.head(plan.id)
-        if settlement.outcome is None or committed is None or head is None:
+        if settlement.outcome is None or committed is None:
             raise NotReady(f"the round {plan.id} is not published")
-        digest = settlement.outcome.digest
+        digest, rows = settlement.outcome.digest, await self._rows(plan.id, settlement.outcome.checksum)
         packed = b"".join([piece async for piece in self._settlements.file(plan.id, digest)])
         lines = (await asyncio.to_thread(gzip.decompress, packed)).splitlines()
-        return await asyncio.to_thread(overall.part, plan, digest, lines, committed.salt, await self._rows(plan.id, head))
+        return await asyncio.to_thread(overall.part, plan, digest, lines, committed.salt, rows)
 
     def _make_overall(self, known: Overall, checksum: str) -> tuple[Outcome, bytes]:
         rows = overall.standings(known)
@@ -175,6 +174,9 @@ class Settler:
             checksum=head.checksum,
             perfect=final.perfect,
             finalised_at=final.finalised_at,
+            finalised=msgspec.structs.replace(
+                head.told_as(RoundFinalised, final.plan, final.finalised_at), override=final.override
+            ),
             awarded=awards.awarded(final, concluded),
             uncounted=awards.uncounted(final),
         )
@@ -185,7 +187,7 @@ class Settler:
     ) -> Final:
         contest = self._library.book.contests[plan.contest]
         keyed = self._library.standing_key(plan.id)
-        rows = await self._rows(plan.id, head)
+        rows = await self._rows(plan.id, head.checksum)
         ruled = await self._casebook.ruled(plan.id)
         return Final(
             plan=plan,
@@ -217,11 +219,11 @@ class Settler:
         states = await read_states(self._runtime.store, round, marks)
         return None if states is None else [judged for state in states.values() for judged, _ in state.judged(round)]
 
-    async def _rows(self, round: str, head: Head) -> list[Row]:
+    async def _rows(self, round: str, checksum: str) -> list[Row]:
         rows: list[Row] = []
         number, more = 0, True
         while more:
-            found = await self._standings.page(round, head.checksum, "", number)
+            found = await self._standings.page(round, checksum, "", number)
             if found is None:
                 break
             rows += found[0]
@@ -229,20 +231,12 @@ class Settler:
         return rows
 
     async def _tell(self, settlement: Settlement) -> None:
-        if settlement.round in self._library.book.contests:
-            if settlement.outcome is not None and settlement.outcome.awarded is not None:
-                await self._runtime.bus.publish([self._runtime.outgoing(settlement.outcome.awarded)])
-            await self._settlements.told(settlement.round)
-            return
-        head, plan = await self._standings.head(settlement.round), self._library.plan(settlement.round)
-        if head is None or settlement.outcome is None:
-            return
-        event = head.told_as(RoundFinalised, plan, settlement.outcome.finalised_at)
-        event = msgspec.structs.replace(event, override=settlement.override is not None)
-        awarded = settlement.outcome.awarded
-        await self._runtime.bus.publish([self._runtime.outgoing(each) for each in (event, awarded) if each is not None])
-        await self._settlements.told(plan.id)
-        log.info("round.finalised", round=plan.id)
+        """Tells what was settled, as it was then: the standings may have changed since."""
+        outcome = settlement.outcome
+        events = [each for each in (outcome.finalised, outcome.awarded) if each is not None] if outcome else []
+        await self._runtime.bus.publish([self._runtime.outgoing(event) for event in events])
+        await self._settlements.told(settlement.round)
+        log.info("results.told", round=settlement.round)
 
 
 def _deadline(judged: Judged, plan: RoundPlan) -> int:

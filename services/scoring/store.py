@@ -160,8 +160,12 @@ class Standings:
     is the same, and who is reading on while a round is ranked anew goes on in the old pages."""
 
     def __init__(self, database: Database) -> None:
-        self._pages, self._ranks = database["standings"], database["ranks"]
+        self._database, self._pages, self._ranks = database, database["standings"], database["ranks"]
         self._heads, self._provisional = database["rounds"], database["provisional"]
+
+    async def marks(self, round: str) -> bytes:
+        """On what a ranking that is made now would rest, as a head has it. Raises StoreDown."""
+        return msgspec.msgpack.encode(marks_of(round, await read_views(self._database)))
 
     async def head(self, round: str) -> Head | None:
         """The standings of a round that has been ranked. Raises StoreDown."""

@@ -30,6 +30,7 @@ from services.scoring import publication
 from services.scoring.api import Api
 from services.scoring.domain import Judged, State
 from services.scoring.handlers import Library
+from services.scoring.headcounts import Headcounts
 from services.scoring.prizes import Prize
 from services.scoring.ranking import Ranker
 from services.scoring.settlement import Settlements
@@ -98,7 +99,8 @@ async def run(site: Site, count: int, reads: int) -> dict[str, float]:
     library = Library(ContestBook())
     library.book.apply(CONTEST)
     took: dict[str, float] = {}
-    settlements, ranker, settler = Settlements(runtime.store), Ranker(runtime, library, {}), Settler(runtime, library)
+    settlements, counts = Settlements(runtime.store), Headcounts()
+    ranker, settler = Ranker(runtime, library, {}, counts), Settler(runtime, library, counts)
     await settlements.commit(PLAN.id, PLAN.opens)
     marks = marks_of(PLAN.id, await read_views(runtime.store))
     with timed("ranking", took):

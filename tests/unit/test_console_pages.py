@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -154,6 +155,18 @@ async def test_a_form_without_its_token_changes_nothing(house: ConsoleHouse) -> 
     still = await house.console.directory.find(victim.id)
     assert still
     assert not still.disabled
+
+
+async def test_a_form_larger_than_any_page_sends_is_not_even_read(house: ConsoleHouse) -> None:
+    city = await house.signed_in()
+    huge = await city.post("/console/accounts/invite", headers={"Content-Length": str(10**9)}, content=b"role=city")
+    assert huge.status_code == 413
+    untold = await city.post("/console/accounts/invite", content=_pieces())
+    assert untold.status_code == 413
+
+
+async def _pieces() -> AsyncIterator[bytes]:
+    yield b"role=city"
 
 
 async def test_a_disabled_account_is_out_at_once_or_within_seconds(house: ConsoleHouse) -> None:

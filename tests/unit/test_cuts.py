@@ -147,6 +147,12 @@ async def test_a_cut_has_a_full_hour_of_the_contest_and_so_many_are_made_at_a_ti
     assert (busy.value.status, "Retry-After" in busy.value.headers) == (503, True)
 
 
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:00:00+00:00", "9999-12-31T23:00:00-12:00"])
+async def test_a_time_beyond_all_calendars_is_refused(house: House, text: str) -> None:
+    with pytest.raises(Problem, match="cut-off"):
+        await house.cuts.wait("hp", datetime.fromisoformat(text))
+
+
 async def test_what_has_not_changed_is_stored_once(house: House) -> None:
     house.vote(0, "an", OPENS)
     worker = house.worker(0, 1)

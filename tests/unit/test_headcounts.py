@@ -180,6 +180,19 @@ def test_excel_says_the_same() -> None:
     assert [(row.people, row.as_of, row.faults) for row in read_back.rows] == [(1250, "2026-05-01", [])]
 
 
+@pytest.mark.parametrize("last", [(1_048_575, 16_383), (60_000, 0)])
+def test_an_excel_file_that_is_far_too_large_when_laid_out_is_refused(last: tuple[int, int]) -> None:
+    memory = io.BytesIO()
+    book = xlsxwriter.Workbook(memory)
+    sheet = book.add_worksheet()
+    sheet.write_row(0, 0, ["unit", "category", "count", "as_of", "source"])
+    sheet.write(*last, "x")
+    book.close()
+    with pytest.raises(Problem) as refused:
+        as_csv(memory.getvalue())
+    assert refused.value.status == 422
+
+
 # The store and the topic
 
 
@@ -426,6 +439,13 @@ async def test_a_file_is_tried_then_taken_whole_and_outside_ones_own_units_refus
     assert listed[:2] == ["unit,category,count,as_of,source", "A,,1250,2026-05-01,Báo cáo"]
     assert "A1,hs,300,2026-05-01," in listed
     assert "A1,,,2026-11-25," in listed
+
+
+async def test_the_words_of_a_source_are_no_formula_of_a_spreadsheet(desk: Desk) -> None:
+    city = await desk.house.signed_in("city")
+    await desk.send(city, **FIGURE | {"source": '=HYPERLINK("http://a.vn")'})
+    listed = (await city.get(f"{HERE}/file.csv", params={"unit": "A1"})).text
+    assert "A1,hs,1200,2026-05-01,\"'=HYPERLINK(" in listed
 
 
 async def test_unknown_is_said_to_be_unknown(desk: Desk) -> None:

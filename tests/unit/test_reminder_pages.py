@@ -29,6 +29,7 @@ from tests.console_house import ConsoleHouse, submit
 from tests.contract.memory_store import memory_store
 from tests.integration.test_reminder_gateways import write_members
 from tests.reminders import CONTEST, NOW, UNITS, House
+from tests.unit.test_reminder_rules import Fate, Moody
 
 ROSTER = "Họ và tên;Mã;Điện thoại\nLê Thị Dung;HS01;0912345678\nTrần Văn An;HS02;\nPhạm Thị Bích;HS03;0912345679\n".encode()
 
@@ -138,6 +139,36 @@ async def test_a_confirmed_campaign_becomes_messages_once_and_its_log_names_nobo
     assert "Nhắc tham gia" in (await city.get("/console/messages")).text
 
 
+async def test_the_messages_of_many_are_written_part_by_part(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    add = desk.house.outbox.add
+
+    async def counted(messages: list[dict[str, Any]]) -> int:
+        sizes.append(len(messages))
+        return await add(messages)
+
+    monkeypatch.setattr(desk.house.outbox, "add", counted)
+    await desk.house.confirmed("one", 2100)
+    await desk.house.campaigner.step()
+    assert sizes == [1000, 1000, 100]
+    assert await desk.house.states("one") == {"waiting": 2100}
+
+
+async def test_what_is_written_of_a_campaign_while_it_is_cancelled_is_never_sent(desk: Desk) -> None:
+    house, city = desk.house, await desk.signed_in()
+    campaign = await house.confirmed("one", 2)
+    plan = await house.reminding.plan(campaign)
+    assert (await desk.post(city, "/c/one", "/c/one/cancel")).status_code == 200
+    await house.outbox.add(house.reminding.messages(campaign, plan))  # then the worker dies
+
+    gate = Moody(Fate(set()), [])
+    house.gateways = [gate]
+    house.restart()
+    await house.send()
+    assert not gate.taken
+    assert await house.states("one") == {"skipped": 2}
+
+
 async def test_a_secretary_sees_and_urges_the_own_subtree_alone(desk: Desk) -> None:
     secretary, other = await desk.signed_in("unit", "A"), await desk.signed_in("unit", "B")
     page = await desk.post(secretary, "/new", "/new", **units_form())
@@ -227,6 +258,8 @@ async def test_a_roster_is_tried_then_taken_and_says_who_has_not_taken_part(desk
         ("Họ và tên,Mã\nA,1\nB,1\n", "Mã 1 có hai lần."),
         ("Họ và tên,Điện thoại\nA,12\n", "Số điện thoại không đúng."),
         ("Họ và tên,Email\nA,khong\n", "Địa chỉ thư không đúng."),
+        ('Họ và tên,Email\nA,"a@b.vn\nBcc: c@d.vn"\n', "Địa chỉ thư không đúng."),
+        ('Họ và tên,Email\nA,"a@b.vn\nX:c"\n', "Địa chỉ thư không đúng."),
         ("Họ và tên,Mã\n,1\n", "Hãy ghi họ và tên."),
         ("Mã\n1\n", "Không thấy cột họ và tên."),
         ("Họ và tên\n", "Tệp không có người nào."),

@@ -48,14 +48,14 @@ def counts(*events: HeadcountApproved) -> Headcounts:
     ],
 )
 def test_the_newest_entry_of_the_day_counts(events: list[HeadcountApproved], people: int | None) -> None:
-    assert counts(*events).people("thi", "A", DAY) == people
+    assert counts(*events).people("thi", {}, "A", DAY) == people
 
 
 @given(st.lists(st.tuples(st.sampled_from(["2026-10-01", "2026-11-01"]), st.integers(0, 3)), unique=True).flatmap(
     lambda held: st.tuples(st.just(held), st.permutations(held))))  # fmt: skip
 def test_headcounts_do_not_depend_on_the_order_of_the_facts(orders: tuple[list[tuple[str, int]], list[tuple[str, int]]]) -> None:
     one, other = ([approved("A", day, 10 * n, n) for day, n in order] for order in orders)
-    assert counts(*one).people("thi", "A", DAY) == counts(*other).people("thi", "A", DAY)
+    assert counts(*one).people("thi", {}, "A", DAY) == counts(*other).people("thi", {}, "A", DAY)
 
 
 def rows(*units: str) -> list[Row]:
@@ -75,6 +75,20 @@ def test_a_unit_that_was_merged_counts_with_the_one_it_went_into() -> None:
     known = counts(approved("A", "2026-11-20", 4), approved("B", "2026-01-01", 2))
     found = awards.figures(merged, PLAN, rows("A", "B", "B", "C", "gone"), known)
     assert {each.code: (each.people, each.headcount) for each in found} == {"A": (3, 4), "C": (1, None)}
+
+
+@pytest.mark.parametrize(
+    ("entries", "people"),
+    [
+        ([approved("A", "2026-11-01", 40), approved("B", "2026-01-01", 20)], 60),
+        ([approved("A", "2026-11-01", 40)], None),
+        ([approved("A", "2026-11-20", 55), approved("B", "2026-01-01", 20)], 55),
+    ],
+)
+def test_a_headcount_from_before_a_merge_lacks_who_came_with_it(entries: list[HeadcountApproved], people: int | None) -> None:
+    merged = contest(ward("A"), ward("B", ended="2026-11-20", merged_into="A"))
+    (found,) = awards.figures(merged, PLAN, rows("A", "B"), counts(*entries))
+    assert (found.people, found.headcount) == (2, people)
 
 
 def test_the_event_names_winners_by_participant_and_units_by_their_figure() -> None:

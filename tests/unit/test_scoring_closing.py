@@ -9,10 +9,14 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
+from bson import Binary
 
+from services.events import AttemptRuled
+from services.kit.clock import us_of
 from services.kit.problems import Problem
-from services.scoring.domain import Row
+from services.scoring.domain import Mark, Row
 from services.scoring.prizes import Prize
+from services.scoring.store import views
 from tests.console_house import submit
 from tests.scoring_house import CLOSES, LONG_AGO, NOW, PLAN, ScoringHouse
 
@@ -155,6 +159,33 @@ async def test_who_is_excluded_is_on_record_until_the_prizes_are_worked_out(scor
     assert [(p.name, p.by, p.least) for p in settlement.unit_prizes] == [("Tỷ lệ", "rate", 50), ("Đông", "people", 0)]
     with pytest.raises(Problem, match="phase"):
         await scoring.closing.include(PLAN, "k3vq")
+
+
+async def test_a_winner_who_is_disqualified_at_the_last_moment_is_not_published(scoring: ScoringHouse) -> None:
+    await scoring.rank()
+    rows = [Row(1, "an", 2, "A", "A", 9, 1000, None), Row(2, "binh", 1, "B", "A", 8, 1000, None)]
+    await scoring.standings.write(PLAN.id, "c" * 64, {"": rows})
+    await scoring.closing.settle(PLAN, PRIZES, ())
+    await scoring.outcome()
+    await scoring.casebook.rule([ruling("an", 1, True), ruling("binh", 1, True), ruling("binh", 1, False, 2)])
+    assert await lacking(scoring) == []
+    await scoring.casebook.rule([ruling("an", 2, True)])
+    with pytest.raises(Problem, match="not-ranked"):
+        await scoring.closing.publish(PLAN)
+
+
+async def test_what_was_judged_since_the_ranking_is_waited_for(scoring: ScoringHouse) -> None:
+    await scoring.rank()
+    mark = msgspec.msgpack.encode({PLAN.id: Mark(us_of(CLOSES), 0, 7)})
+    await views(scoring.store).insert_many([{"_id": 0, "offsets": {}, "body": Binary(mark)}])
+    assert await lacking(scoring) == ["not-ranked"]
+
+
+def ruling(who: str, n: int, disqualified: bool, revision: int = 1) -> AttemptRuled:
+    return AttemptRuled(
+        time=NOW, attempt=f"{who}:{PLAN.id}:{n}", participant=who, round=PLAN.id, n=n, disqualified=disqualified,
+        reason="nhờ thi hộ", by="o1", revision=revision,
+    )  # fmt: skip
 
 
 async def test_a_proposed_key_blocks_until_it_is_decided(scoring: ScoringHouse) -> None:

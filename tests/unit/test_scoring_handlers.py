@@ -317,6 +317,20 @@ async def test_a_round_is_ranked_once_and_again_for_a_winner_found_later(house: 
     assert await standings.rank("r", head, "an") == (1, 1)
 
 
+async def test_what_comes_after_the_publication_changes_no_published_rank(house: House) -> None:
+    await house.start()
+    await house.work(2)
+    house.bus.ends["submissions"] = 2
+    house.clock.advance(CLOSES - OPENS + timedelta(seconds=10))
+    await house.rank()
+    before = await Standings(house.runtime.store).head("r")
+    await house.runtime.store["settlements"].insert_many([{"_id": "r", "phase": "published", "told": True}])
+    await house.work(1)  # a journal that was thought to be empty
+    await house.rank()
+    assert await Standings(house.runtime.store).head("r") == before
+    assert [e.revision for e in house.bus.published if isinstance(e, RoundRanked)] == [0]
+
+
 async def test_nothing_is_ranked_before_every_partition_has_judged_all_of_it(house: House) -> None:
     await house.start()
     await house.work(2)

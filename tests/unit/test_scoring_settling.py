@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from bson import Binary
 
-from services.events import ParticipantErased, ParticipantRegistered, PrizesAwarded, decode, encode
+from services.events import ParticipantErased, ParticipantRegistered, PrizesAwarded, RoundFinalised, decode, encode
 from services.kit.bus import Record
 from services.kit.clock import us_of
 from services.kit.console import Role
@@ -102,6 +102,44 @@ async def test_a_round_that_came_since_keeps_the_prizes_from_being_published(sco
     scoring.book.apply(msgspec.structs.replace(CONTEST, rounds=(PLAN, later), revision=1))
     with pytest.raises(Problem, match="rounds-changed"):
         await scoring.closing.publish_contest("thi")
+
+
+async def test_the_published_standings_count_whatever_was_ranked_since(scoring: ScoringHouse, tmp_path: Path) -> None:
+    worker = settler(scoring, tmp_path)
+    await publish_round(scoring)
+    head = await scoring.standings.head(PLAN.id)
+    assert head is not None
+    late = msgspec.structs.replace(FINAL.rows[0], participant="late")
+    await scoring.standings.write(PLAN.id, "e" * 64, {"": [*FINAL.rows, late]})
+    later = msgspec.structs.replace(head, revision=1, checksum="e" * 64, people=len(FINAL.rows) + 1)
+    assert await scoring.standings.claim(PLAN.id, head, later)
+    await worker.turn()
+    await scoring.closing.settle_contest("thi", (Prize(name="Giải", count=1),))
+    await worker.turn()
+    outcome = (await scoring.settlements.get("thi")).outcome
+    assert outcome is not None
+    assert len(outcome.awards) == 1
+
+
+async def test_a_round_is_told_as_it_was_settled_whatever_was_ranked_since(scoring: ScoringHouse, tmp_path: Path) -> None:
+    worker = settler(scoring, tmp_path)
+    await scoring.rank()
+    assert await scoring.settlements.ask(PLAN.id, "c" * 64, None)
+    finalised = RoundFinalised(
+        time=NOW, round=PLAN.id, contest="thi", people=9, attempts=12, valid=12, perfect=1, pages=1, checksum="c" * 64, revision=0
+    )
+    outcome = Outcome(
+        awards=(), draws=None, names={}, units={}, digest="d" * 64, checksum="c" * 64, perfect=1, finalised_at=NOW,
+        finalised=finalised,
+    )  # fmt: skip
+    assert await scoring.settlements.settle(PLAN.id, outcome)
+    assert await scoring.settlements.publish(PLAN.id)
+    head = await scoring.standings.head(PLAN.id)
+    assert head is not None
+    assert await scoring.standings.claim(PLAN.id, head, msgspec.structs.replace(head, revision=1, checksum="e" * 64))
+    await worker.turn()
+    await worker.turn()
+    assert [decode(each.headers["ce_type"], each.value) for each in scoring.bus.published] == [finalised]
 
 
 async def test_winners_who_agreed_are_named_in_full_and_nobody_else(scoring: ScoringHouse, tmp_path: Path) -> None:

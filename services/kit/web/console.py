@@ -37,6 +37,9 @@ DEVICE = "hoithi_device"
 DEVICE_SECONDS = 180 * 24 * 3600
 CSRF_HEADER = "X-CSRF-Token"
 
+LARGEST_FORM = 24 * 1024 * 1024
+"""Bytes: more than any file that a page takes."""
+
 Kind = Literal["guest", "link", "half", "full"]
 """Nobody yet; the holder of the admin link; who knows the password but has not shown the second factor; who is signed in."""
 
@@ -205,7 +208,11 @@ def needs_form(*roles: Role) -> Callable[[Request], Awaitable[FormData]]:
 
 
 async def guest_form(request: Request) -> FormData:
-    """A dependency: a form from one of our pages, whoever sent it. Raises Problem 403."""
+    """A dependency: a form from one of our pages, whoever sent it. Raises Problem 403, or 413 for one that is larger than any
+    page sends, before it is read."""
+    size = request.headers.get("content-length", "")
+    if not size.isdigit() or int(size) > LARGEST_FORM:
+        raise Problem(413, "too-large", "Tệp quá lớn: nhiều nhất {mb} MB.", field="file", mb=LARGEST_FORM >> 20)
     form = await request.form()
     console_of(request).check_token(request, str(form.get("csrf", "")))
     return form

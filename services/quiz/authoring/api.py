@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from datetime import datetime
 from pathlib import Path
@@ -145,7 +146,7 @@ class AdminApi:
 
     async def units(self, request: Request, _: Caller, contest: str, body: UnitsBody) -> UnitsView:
         draft = await self._authoring.get(contest)
-        sheet = self._authoring.sheet(draft, body.csv.encode())
+        sheet = await asyncio.to_thread(self._authoring.sheet, draft, body.csv.encode())
         taken = sheet.good and not body.dry_run
         if taken:
             await self._authoring.put_units(draft, sheet.units)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from types import MappingProxyType
 from typing import NamedTuple, cast, get_args
@@ -108,7 +109,7 @@ class UnitTreePages:
                 return _back(contest)
             if not isinstance(file, UploadFile) or not file.filename:
                 raise Problem(422, "file", "Hãy chọn tệp.", field="file")
-            sheet = self._authoring.sheet(draft, await file.read())
+            sheet = await asyncio.to_thread(self._authoring.sheet, draft, await file.read())
         except Problem as problem:
             return self._page(request, draft, Shown(problem=problem))
         if sheet.good:

@@ -7,10 +7,9 @@ import io
 import zipfile
 from datetime import datetime
 
+from services.kit.sheets import harmless
 from services.reporting.report.document import Cell, Column, Document, Table
 from services.reporting.report.word import Progress
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def render_csv(document: Document, progress: Progress = lambda rows: None) -> bytes:
@@ -37,6 +36,5 @@ def _plain(cell: Cell, column: Column) -> str:
     if isinstance(cell, datetime):
         return cell.strftime("%Y-%m-%d" if column.kind == "day" else "%Y-%m-%d %H:%M:%S")
     if isinstance(cell, str):
-        # A text that a spreadsheet would take for a formula is marked as a text.
-        return f"'{cell}" if cell.startswith(_FORMULA) else cell
+        return harmless(cell)
     return f"{cell:.1f}" if isinstance(cell, float) else str(cell)
