@@ -43,6 +43,9 @@ TEXTS = ("tree", "level", "target", "silent_days", "hours", "weekday", "digest_h
 GRACE = timedelta(minutes=1)
 """After the full hour its figures are cut."""
 
+MOST_REMINDED = 500
+"""Units that one campaign of reminders is begun with, the worst first: they travel in an address."""
+
 Watcher = Annotated[Account, Depends(needs("city", "district", "reader"))]
 Code = Annotated[str, Query(max_length=64)]
 
@@ -102,7 +105,8 @@ class WatchPages:
             hours=self._hours(question),
             root=shape.units[question.root] if question.root else None,
             units=units,
-            reminders=_reminders(question, judged.lagging),
+            reminders=_reminders(question, judged.lagging[:MOST_REMINDED]),
+            most_reminded=MOST_REMINDED,
             csv=question.link("/lagging.csv"),
             settings=await self._watch.settings(contest),
         )

@@ -91,6 +91,15 @@ async def test_an_organiser_sees_who_lags_who_was_reminded_and_what_to_do(house:
     assert "style=" not in page.text
 
 
+async def test_a_reminder_begins_with_as_many_units_as_an_address_holds(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.reporting.watch_pages.MOST_REMINDED", 1)
+    await house.watch.save("hp", WatchSettings(rules=Rules(target=90.0)))
+    page = (await (await house.signed_in()).get(LAGGING)).text
+    assert "2/3 đơn vị cần đôn đốc" in page
+    assert "figures=A1:10:100:&amp;" in page
+    assert "Nhắc 1 đơn vị đầu danh sách" in page
+
+
 async def test_the_list_as_csv_has_rows_that_a_spreadsheet_reads(house: House) -> None:
     answer = await (await house.signed_in("reader")).get("/console/turnout/hp/lagging.csv")
     assert answer.text.startswith("\ufeff")
