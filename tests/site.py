@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,17 +14,15 @@ from types import TracebackType
 
 import httpx
 
+from deploy.kafka.cluster import free_ports
 from services.kit.settings import Settings
 
 HOITHI = str(Path(sys.executable).parent / "hoithi")
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port: int = s.getsockname()[1]
-        return port
+    """A port that nobody listens on, and that no client is given while its server is down."""
+    return free_ports(1)[0]
 
 
 class Site:

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -65,12 +66,16 @@ def java(main: str, *words: str) -> list[str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on."""
-    with contextlib.ExitStack() as open_:
-        sockets = [open_.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    """Ports of loopback that nobody listens on, below those that the kernel hands out: while a broker is down, a client that
+    tries to reach it could else be given the broker's own port."""
+    found: list[int] = []
+    for port in random.sample(range(20_000, 32_000), 1000):
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise OSError("no free port between 20000 and 32000")
 
 
 @dataclass(frozen=True)
