@@ -108,7 +108,7 @@ async def run(site: Site, count: int, reads: int) -> dict[str, float]:
     head = await Standings(runtime.store).head(PLAN.id)
     assert head is not None
     await settlements.plan(PLAN.id, [Prize(name="Nhất", count=1), Prize(name="Khuyến khích", count=20)], [])
-    await settlements.ask(PLAN.id, head.checksum)
+    await settlements.ask(PLAN.id, head.checksum, override=None)
     committed, judged = await settlements.committed(PLAN.id), await settler._judged(PLAN.id)
     assert committed is not None
     assert judged is not None
