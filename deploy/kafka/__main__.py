@@ -51,6 +51,11 @@ def stop() -> int:
     return 0
 
 
+@app.command(name="fetch", help="Chỉ tải Kafka về (build/kafka).")
+def jars() -> None:
+    fetch()
+
+
 @app.command(name="acls", help="Cấp quyền theo bảng chủ đề trên một cụm có bảo mật (kafka-acls --add).")
 def grant(*, bootstrap: str, command_config: Path) -> int:
     fetch()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import fcntl
 import os
 import random
 import shutil
@@ -20,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import stamina
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
@@ -30,24 +32,43 @@ LIBS = ROOT / "build" / "kafka" / "libs"
 POM = Path(__file__).with_name("pom.xml")
 JAVA_OPTIONS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.showDateTime=true")
 START_SECONDS = 60.0
+FETCHES = 3
 
 
 class KafkaMissing(Exception):
     """What Kafka needs is not on this machine; the text says what to do."""
 
 
-def fetch() -> None:
-    """Brings the jars from Maven Central, once for each pom.xml. Raises KafkaMissing."""
-    stamp = LIBS.parent / "pom.xml"
-    if stamp.exists() and stamp.read_bytes() == POM.read_bytes():
-        return
-    check_tools()
-    shutil.rmtree(LIBS, ignore_errors=True)
-    goal = ("dependency:copy-dependencies", f"-DoutputDirectory={LIBS}", "-DincludeScope=runtime")
-    done = subprocess.run(["mvn", "-q", "-B", "-f", str(POM), *goal], capture_output=True, text=True)
+def fetch(libs: Path = LIBS) -> None:
+    """Brings the jars from Maven Central, once for each pom.xml, whoever else is at it; tries again where that fails. Raises
+    KafkaMissing."""
+    stamp = libs.parent / "pom.xml"
+    libs.parent.mkdir(parents=True, exist_ok=True)
+    with (libs.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if stamp.exists() and stamp.read_bytes() == POM.read_bytes():
+            return
+        check_tools()
+        for attempt in stamina.retry_context(on=KafkaMissing, attempts=FETCHES, wait_initial=2.0):
+            with attempt:
+                _download(libs, again=attempt.num > 1)
+        shutil.copyfile(POM, stamp)
+
+
+def _download(libs: Path, *, again: bool) -> None:
+    """All jars, or none. `again` trusts nothing that Maven keeps of earlier downloads: it may be what was broken."""
+    new, repository = libs.with_name("libs.new"), libs.with_name("repository")
+    for folder in (new, repository):
+        shutil.rmtree(folder, ignore_errors=True)
+    words = ["dependency:copy-dependencies", f"-DoutputDirectory={new}", "-DincludeScope=runtime"]
+    words += [f"-Dmaven.repo.local={repository}"] if again else []
+    done = subprocess.run(["mvn", "-B", "-e", "-f", str(POM), *words], capture_output=True, text=True)
+    shutil.rmtree(repository, ignore_errors=True)
     if done.returncode:
-        raise KafkaMissing(f"Không tải được Apache Kafka từ Maven Central (Maven could not fetch it):\n{done.stdout[-2000:]}")
-    shutil.copyfile(POM, stamp)
+        told = "\n".join(line for line in done.stdout.splitlines() if "ERROR" in line or "Caused by" in line)
+        raise KafkaMissing(f"Không tải được Apache Kafka từ Maven Central (Maven could not fetch it):\n{told[-2000:]}")
+    shutil.rmtree(libs, ignore_errors=True)
+    new.rename(libs)
 
 
 def check_tools() -> None:
