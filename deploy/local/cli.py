@@ -256,8 +256,9 @@ def verify(
     *,
     key: Annotated[str | None, Parameter(help="Khoá công khai; mặc định: khoá của bản cài đặt này.")] = None,
 ) -> int:
+    from services.kit.notary import Notary
     from services.kit.security import BadToken, Secrets, unb64
-    from services.quiz.receipts import BadReceipt, Notary, check
+    from services.quiz.receipts import BadReceipt, check
 
     given = Path(text).read_text() if len(text) < 256 and Path(text).is_file() else text
     try:

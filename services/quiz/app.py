@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from services.events import ContestBook
 from services.kit.bus import Transient
 from services.kit.followed import Followed, events
+from services.kit.notary import Notary
 from services.kit.runtime import Face, Runtime
 from services.kit.security import Signer
 from services.kit.store import answers, store_errors
@@ -33,7 +34,7 @@ from services.quiz.bank.pages import BankPages, contests_of
 from services.quiz.bank.store import Bank, Media
 from services.quiz.handlers import Attempts, Participants
 from services.quiz.journal import journal_of
-from services.quiz.receipts import Notary, check
+from services.quiz.receipts import check
 from services.quiz.shelf import Shelf
 from services.quiz.store import store_of
 from services.quiz.submissions import PATH as SUBMISSIONS_PATH

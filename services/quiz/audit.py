@@ -12,10 +12,10 @@ from services.events.base import UnknownEvent
 from services.kit.bus import Record
 from services.kit.clock import time_of
 from services.kit.cloudevents import type_of
+from services.kit.notary import Notary
 from services.kit.runtime import Runtime
 from services.quiz.domain import parse_attempt_id
 from services.quiz.journal import journal_of
-from services.quiz.receipts import Notary
 
 
 async def receipted(runtime: Runtime) -> Mapping[str, str]:

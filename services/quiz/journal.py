@@ -19,9 +19,10 @@ from services.kit.bus import Outgoing
 from services.kit.clock import time_of, us_of
 from services.kit.locallog import GroupCommit, Log
 from services.kit.merkle import Tree, leaf_of
+from services.kit.notary import Notary
 from services.kit.relay import Confirmations
 from services.kit.runtime import Runtime
-from services.quiz.receipts import Notary, Receipt, digest_of, write
+from services.quiz.receipts import CONTEXT, Receipt, digest_of, write
 
 LOG = "journal"
 SCHEMA = """
@@ -157,7 +158,7 @@ class Journal:
             rows.append((attempt, received_us, digest, id, leaf))
             leaves.append(leaf_of(attempt, received_us, digest))
         tree = Tree(leaves)
-        signature = self._notary.sign(tree.root)
+        signature = self._notary.sign(CONTEXT, tree.root)
         connection.execute("INSERT INTO tree VALUES (?, ?, ?)", (id, b"".join(leaves), signature))
         connection.executemany("INSERT INTO receipt VALUES (?, ?, ?, ?, ?)", rows)
         return [_Entry(attempt, us, digest, leaf, tree, signature) for attempt, us, digest, _, leaf in rows]

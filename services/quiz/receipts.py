@@ -12,12 +12,10 @@ from hashlib import blake2b
 from typing import Annotated
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from services.kit.clock import time_of
 from services.kit.merkle import BadPath, leaf_of, root_from
+from services.kit.notary import is_signed
 from services.kit.security import BadToken, b64, unb64
 
 CONTEXT = b"hoithi receipts 1\n"
@@ -60,22 +58,6 @@ def digest_of(received_us: int, answers: str, prediction: int | None) -> bytes:
     return blake2b(f"{received_us}|{answers}|{'' if prediction is None else prediction}".encode(), digest_size=16).digest()
 
 
-class Notary:
-    """Signs roots with the installation's key."""
-
-    def __init__(self, seed: bytes) -> None:
-        self._key = Ed25519PrivateKey.from_private_bytes(seed)
-
-    @property
-    def public_key(self) -> bytes:
-        """32 bytes, for all to know."""
-        return self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-
-    def sign(self, root: bytes) -> bytes:
-        """The signature of a root, 64 bytes."""
-        return self._key.sign(CONTEXT + root)
-
-
 def write(receipt: Receipt) -> str:
     """The receipt as text."""
     return b64(msgspec.msgpack.encode(receipt))
@@ -95,12 +77,12 @@ def read(text: str) -> Receipt:
 def check(text: str, public_key: bytes) -> ReceiptReport:
     """Checks a receipt against a public key, with nothing else. Raises BadReceipt where there is nothing to check."""
     receipt = read(text)
-    valid = True
     try:
         root = root_from(leaf_of(receipt.attempt, receipt.received_us, receipt.digest), receipt.index, receipt.size, receipt.path)
-        Ed25519PublicKey.from_public_bytes(public_key).verify(receipt.signature, CONTEXT + root)
-    except (BadPath, InvalidSignature):
+    except BadPath:
         valid = False
+    else:
+        valid = is_signed(public_key, receipt.signature, CONTEXT, root)
     return ReceiptReport(
         attempt=receipt.attempt,
         received_at=time_of(receipt.received_us),

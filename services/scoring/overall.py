@@ -17,12 +17,13 @@ from typing import Any, BinaryIO, NamedTuple
 import msgspec
 
 from services.events import PersonAwarded, PrizesAwarded, RoundPlan
+from services.kit.notary import Notary
 from services.scoring import prizes
 from services.scoring.domain import MOST, Row
 from services.scoring.draw import Drawing
 from services.scoring.prizes import Award, Prize
 from services.scoring.publication import COLUMNS as ROUND_COLUMNS
-from services.scoring.publication import Draws, Excluded, Notary, Outcome, draws_of, person_of, seal
+from services.scoring.publication import Draws, Excluded, Outcome, draws_of, person_of, seal
 
 FORMAT = "hoithi.contest/1"
 CONTEXT = b"hoithi contest 1\n"

@@ -19,11 +19,10 @@ from hashlib import sha256
 from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from services.events import RoundPlan
 from services.kit.merkle import Tree, leaf_of
+from services.kit.notary import Notary
 from services.scoring import prizes
 from services.scoring.domain import GRACE, Judged, Row
 from services.scoring.draw import Beacon, Drawing, Minutes
@@ -157,22 +156,6 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     signature: str
 
 
-class Notary:
-    """Signs published rounds with the installation's key: the one of its receipts, so that one public key is to be known."""
-
-    def __init__(self, seed: bytes) -> None:
-        self._key = Ed25519PrivateKey.from_private_bytes(seed)
-
-    @property
-    def public_key(self) -> bytes:
-        """32 bytes, for all to know."""
-        return self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-
-    def sign(self, digest: bytes, context: bytes = CONTEXT) -> bytes:
-        """The signature of a file's digest, 64 bytes."""
-        return self._key.sign(context + digest)
-
-
 def person_of(salt: bytes, participant: str) -> str:
     """A person's name in the file of one round, 16 characters; without the salt it leads nowhere."""
     return base64.urlsafe_b64encode(hmac.digest(salt, b"person\n" + participant.encode(), "sha256")[:12]).decode()
@@ -235,7 +218,7 @@ def seal(out: BinaryIO, values: Iterable[object], notary: Notary, context: bytes
     if lines % BLOCK:
         digests.append(block.hexdigest())
     digest = sha256("".join(digests).encode()).digest()
-    signature = notary.sign(digest, context)
+    signature = notary.sign(context, digest)
     end = End(
         lines=lines,
         block=BLOCK,

@@ -16,6 +16,7 @@ from services.events import ContestPublished, ParticipantErased, ParticipantRegi
 from services.kit.bus import NotReady
 from services.kit.clock import us_of
 from services.kit.cloudevents import type_of
+from services.kit.notary import Notary
 from services.kit.runtime import Runtime
 from services.scoring import awards, handlers, overall, publication
 from services.scoring.casebook import Casebook
@@ -25,7 +26,7 @@ from services.scoring.exclusions import Exclusions
 from services.scoring.handlers import Library
 from services.scoring.headcounts import Headcounts
 from services.scoring.overall import Overall, Part
-from services.scoring.publication import Final, Notary
+from services.scoring.publication import Final
 from services.scoring.settlement import Committed, Outcome, Settlement, Settlements
 from services.scoring.store import Head, Standings, marks_of, read_states, read_views
 

@@ -13,8 +13,9 @@ from services.kit.bus import BusDown, Outgoing, TopicSpec
 from services.kit.clock import SystemClock, us_of
 from services.kit.cloudevents import cloudevent, type_of
 from services.kit.locallog import LocalLog, LocalLogSettings
+from services.kit.notary import Notary
 from services.quiz.journal import LOG, SCHEMA, Journal, Paper, Receipted, Submission
-from services.quiz.receipts import Notary, check
+from services.quiz.receipts import check
 
 NOTARY = Notary(bytes(32))
 NOW = datetime(2026, 5, 19, 13, 0, tzinfo=UTC)

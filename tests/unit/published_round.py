@@ -8,12 +8,13 @@ from random import Random
 
 from services.events import RoundPlan
 from services.kit.clock import us_of
+from services.kit.notary import Notary
 from services.quiz.receipts import digest_of
 from services.scoring import domain, handlers, publication
 from services.scoring.domain import MINUTE, Judged
 from services.scoring.draw import Beacon, Drawing
 from services.scoring.prizes import Prize, UnitFigure
-from services.scoring.publication import Final, Notary
+from services.scoring.publication import Final
 
 OPENS = datetime(2023, 5, 19, 1, tzinfo=UTC)
 PLAN = RoundPlan(

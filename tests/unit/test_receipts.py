@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from pymerkle import InmemoryTree
 
 from services.kit.merkle import BadPath, Tree, leaf_of, root_from
+from services.kit.notary import Notary
 from services.quiz import receipts
-from services.quiz.receipts import Notary, Receipt, check, digest_of, write
+from services.quiz.receipts import CONTEXT, Receipt, check, digest_of, write
 
 NOTARY = Notary(bytes(range(32)))
 
@@ -23,7 +24,7 @@ def issue(attempts: list[str]) -> list[str]:
     digests = [digest_of(1_700_000_000_000_000 + i, "ABCD", i) for i, _ in enumerate(attempts)]
     leaves = [leaf_of(a, 1_700_000_000_000_000 + i, digests[i]) for i, a in enumerate(attempts)]
     tree = Tree(leaves)
-    signature = NOTARY.sign(tree.root)
+    signature = NOTARY.sign(CONTEXT, tree.root)
     return [
         write(Receipt(1, a, 1_700_000_000_000_000 + i, digests[i], i, len(attempts), tree.path(i), signature))
         for i, a in enumerate(attempts)

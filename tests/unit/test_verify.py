@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.kit.merkle import Tree, leaf_of
+from services.kit.notary import Notary
 from services.kit.security import b64
 from services.quiz import receipts
 from services.quiz.receipts import Receipt
@@ -78,7 +79,7 @@ def signed_again(lines: list[bytes], context: bytes = publication.CONTEXT) -> by
         blocks=digests,
         digest=digest.hex(),
         key=NOTARY.public_key.hex(),
-        signature=NOTARY.sign(digest, context).hex(),
+        signature=NOTARY.sign(context, digest).hex(),
     )
     return b"".join(lines) + msgspec.json.encode(end) + b"\n"
 
@@ -216,7 +217,7 @@ def receipt_of(final: Final, at: int) -> tuple[str, str]:
     judged = final.judged[at]
     leaves = [leaf_of(each.attempt, each.received, each.digest) for each in final.judged[at : at + 5]]
     tree = Tree(leaves)
-    signature = receipts.Notary(bytes(range(32))).sign(tree.root)
+    signature = Notary(bytes(range(32))).sign(receipts.CONTEXT, tree.root)
     receipt = Receipt(1, judged.attempt, judged.received, judged.digest, 0, len(leaves), tree.path(0), signature)
     return receipts.write(receipt), row_code(SALT, judged.attempt)
 

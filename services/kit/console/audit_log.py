@@ -14,10 +14,9 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.kit.clock import Clock
+from services.kit.notary import Notary, is_signed
 from services.kit.security import Secrets
 from services.kit.store import FACTS, find_ids, insert_facts, store_errors
 
@@ -78,7 +77,7 @@ class AuditLog:
 
     def __init__(self, database: Database, secrets: Secrets, clock: Clock) -> None:
         self._entries, self._heads, self._clock = database["audit_log"], database["audit_head"], clock
-        self._key = Ed25519PrivateKey.from_private_bytes(secrets.get("audit.key"))
+        self._notary = Notary(secrets.get("audit.key"))
 
     async def append(self, actor: str, action: str, subject: str, **details: object) -> Entry:
         """Notes that `actor` (an account's id, or `worker/scoring`) did `action` (`bank.imported`) to `subject` (an id).
@@ -88,7 +87,7 @@ class AuditLog:
         seq, previous = await self._end()
         while True:
             fields = (seq + 1, self._clock.now().isoformat(), actor, action, subject, canonical(details), previous)
-            entry = Entry(*fields, hash := digest(*fields), self._key.sign(_signed(seq + 1, hash)).hex())
+            entry = Entry(*fields, hash := digest(*fields), self._notary.sign(CONTEXT, _signed(seq + 1, hash)).hex())
             if not await insert_facts(self._entries, [_document(entry)]):
                 break
             seq, previous = await self._walk(seq, previous)
@@ -192,14 +191,14 @@ class AuditLog:
 
     def _is_signed(self, seq: int, hash: str, signature: str) -> bool:
         try:
-            self._key.public_key().verify(bytes.fromhex(signature), _signed(seq, hash))
-        except (InvalidSignature, ValueError):
+            raw = bytes.fromhex(signature)
+        except ValueError:
             return False
-        return True
+        return is_signed(self._notary.public_key, raw, CONTEXT, _signed(seq, hash))
 
 
 def _signed(seq: int, hash: str) -> bytes:
-    return CONTEXT + f"{seq}:{hash}".encode()
+    return f"{seq}:{hash}".encode()
 
 
 def _document(entry: Entry) -> dict[str, Any]:
