@@ -116,7 +116,7 @@ class Child:
                 stdout=log,
                 stderr=log,
                 pass_fds=(lock.fileno(),),
-                start_new_session=True,  # Ctrl-C is ours alone: we stop the others, in order.
+                process_group=0,  # Ctrl-C is ours alone. Not a session: Linux weighs `nice` within one only (autogroups).
             )
         announce(self._settings, name, process.pid)
         if self.stopping.is_set():  # Set while it was being started.

@@ -11,10 +11,8 @@ neither is what was judged anew later.
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -27,7 +25,7 @@ from services.kit.clock import Clock
 from services.kit.problems import Problem
 from services.kit.store import LOOSE, find_ids, insert_facts, store_errors
 from services.reporting.handlers import TOPICS
-from services.reporting.share import Scope, Share, decode, encode
+from services.reporting.share import Packed, Scope, unpack
 
 if TYPE_CHECKING:
     from services.kit.store import Database
@@ -158,29 +156,26 @@ class Cuts:
             found = [d async for d in self._open.find({})]
         return sorted((msgspec.convert({**d, "_id": None}, Open) for d in found), key=lambda cut: (cut.asked_at, cut.id))
 
-    async def put_share(self, cut: Open, partition: int, share: Share) -> None:
-        """Notes what a partition adds; the first share of a partition stands. Raises StoreDown."""
-        body = await asyncio.to_thread(lambda: zlib.compress(encode(share.scopes())))
-        await insert_facts(self._parts, [{"_id": f"{cut.id}/{partition}", "body": Binary(body)}])
+    async def put_share(self, cut: Open, partition: int, share: bytes) -> None:
+        """Notes what a partition adds, packed; the first share of a partition stands. Raises StoreDown."""
+        await insert_facts(self._parts, [{"_id": f"{cut.id}/{partition}", "body": Binary(share)}])
 
     async def shares_there(self, cut: Open) -> set[int]:
         """The partitions whose share is there. Raises StoreDown."""
         there = await find_ids(self._parts, cut.parts, {"_id": 1})
         return {int(id.rpartition("/")[2]) for id in there}
 
-    async def share(self, cut: Open, partition: int) -> dict[str, Scope] | None:
-        """What a partition adds. Raises StoreDown."""
-        with store_errors():
-            document = await self._parts.find_one({"_id": f"{cut.id}/{partition}"})
-        return decode(zlib.decompress(document["body"])) if document else None
+    async def shares(self, cut: Open) -> list[bytes]:
+        """What the partitions add, packed, as far as it is there. Raises StoreDown."""
+        return [bytes(document["body"]) for document in (await find_ids(self._parts, cut.parts)).values()]
 
-    async def put(self, cut: Open, scopes: Mapping[str, Scope]) -> None:
-        """Stores what the shares add up to; what was stored first stands. Scopes lie under their content, so that a round that
-        has ended is not stored again every hour. Raises StoreDown."""
-        packed = {name: await asyncio.to_thread(_packed, scope) for name, scope in scopes.items()}
-        digests = {name: digest for name, (digest, _) in packed.items()}
-        await insert_facts(self._scopes, [{"_id": digest, "body": body} for digest, body in dict(packed.values()).items()])
-        made = {"_id": cut.id, "made_at": self._clock.now(), "scopes": sorted([name, digest] for name, digest in digests.items())}
+    async def put(self, cut: Open, scopes: Mapping[str, Packed]) -> None:
+        """Stores what the shares add up to, each scope packed for itself under ""; what was stored first stands. Scopes lie under
+        their content, so that a round that has ended is not stored again every hour. Raises StoreDown."""
+        bodies = {packed.digest: Binary(packed.body) for packed in scopes.values()}
+        await insert_facts(self._scopes, [{"_id": digest, "body": body} for digest, body in bodies.items()])
+        named = sorted([name, packed.digest] for name, packed in scopes.items())
+        made = {"_id": cut.id, "made_at": self._clock.now(), "scopes": named}
         await insert_facts(self._made, [made])
 
     async def close(self, cut: Open) -> None:
@@ -192,18 +187,12 @@ class Cuts:
     async def _load(self, digests: set[str]) -> dict[str, Scope]:
         held = {digest: scope for digest, scope in self._held.items() if digest in digests}
         for digest, document in (await find_ids(self._scopes, digests - held.keys())).items():
-            held[digest] = decode(zlib.decompress(document["body"]))[""]
+            held[digest] = unpack(document["body"])[""]
             await asyncio.sleep(0)
         self._held |= held
         if sum(scope.size for scope in self._held.values()) > _HELD:
             self._held = held
         return held
-
-
-def _packed(scope: Scope) -> tuple[str, Binary]:
-    """The id under which a scope lies, and its bytes."""
-    body = encode({"": scope})
-    return blake2b(body, digest_size=16).hexdigest(), Binary(zlib.compress(body))
 
 
 def busy() -> Problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 import structlog
@@ -13,9 +13,9 @@ from services.kit.bus import BusDown, Transient
 from services.kit.clock import us_of
 from services.kit.derived import Derived
 from services.kit.runtime import Runtime
+from services.reporting.counting import Counting
 from services.reporting.cuts import Cuts, Open
 from services.reporting.domain import State
-from services.reporting.share import Scope, Share, joined
 
 GRACE = timedelta(minutes=1)
 """After the full hour: for what was received before it and is still on its way."""
@@ -34,11 +34,11 @@ log = structlog.get_logger(__name__)
 
 
 class Cutter:
-    """`derived` holds the partitions that this worker owns."""
+    """`derived` holds the partitions that this worker owns; `counting` does the arithmetic."""
 
-    def __init__(self, runtime: Runtime, book: ContestBook, derived: Derived[State]) -> None:
+    def __init__(self, runtime: Runtime, book: ContestBook, derived: Derived[State], counting: Counting) -> None:
         self._bus, self._clock, self._book, self._derived = runtime.bus, runtime.clock, book, derived
-        self._cuts = Cuts(runtime.store, runtime.bus, book, runtime.clock)
+        self._cuts, self._counting = Cuts(runtime.store, runtime.bus, book, runtime.clock), counting
         self._there: set[tuple[str, datetime]] = set()
         self._due: dict[str, float] = {}
 
@@ -60,8 +60,7 @@ class Cutter:
         """Does what there is to do for the cuts in the making; whether there are any."""
         opened = await self._cuts.opened()
         for cut in opened:
-            for p in self._derived.owned.keys() - await self._cuts.shares_there(cut):
-                await self._count(cut, p)
+            await self._count(cut, self._derived.owned.keys() - await self._cuts.shares_there(cut))
             if 0 in self._derived.owned:
                 await self._finish(cut)
         return bool(opened)
@@ -83,39 +82,33 @@ class Cutter:
                 await self._cuts.ask(contest, missing[0])
                 return
 
-    async def _count(self, cut: Open, partition: int) -> None:
-        """Writes the share of a partition, once its state has taken in what the cut asks for."""
-        owned, name, began = self._derived.owned.get(partition), f"{cut.id}/{partition}", self._clock.monotonic()
+    async def _count(self, cut: Open, partitions: Iterable[int]) -> None:
+        """Writes the shares of those partitions whose state has taken in what the cut asks for."""
+        began = self._clock.monotonic()
+        states = {p: state for p in partitions if (state := self._ready(cut, p)) and began >= self._due.get(f"{cut.id}/{p}", 0.0)}
+        if not states:
+            return
+        rounds = [plan.id for plan in self._book.rounds(cut.contest)]
+        for p, counted in (await self._counting.count(states, rounds, us_of(cut.at))).items():
+            if counted.awaited and self._clock.now() < cut.at + PATIENCE:
+                # Counting over and over must not cost more than a tenth of a processor's time.
+                self._due[f"{cut.id}/{p}"] = began + max(_AGAIN_S, 10 * (self._clock.monotonic() - began))
+            else:
+                await self._cuts.put_share(cut, p, counted.share)
+                self._due.pop(f"{cut.id}/{p}", None)
+
+    def _ready(self, cut: Open, partition: int) -> State | None:
+        owned = self._derived.owned.get(partition)
         if owned is None or any(owned.offsets.get(topic, 0) < ends[partition] for topic, ends in cut.ends.items()):
-            return
-        if began < self._due.get(name, 0.0):
-            return
-        share = Share(owned.state, [plan.id for plan in self._book.rounds(cut.contest)], us_of(cut.at))
-        for _ in share.count():
-            await asyncio.sleep(0)
-        if share.awaited and self._clock.now() < cut.at + PATIENCE:
-            # Counting over and over must not cost the worker more than a tenth of its time.
-            self._due[name] = began + max(_AGAIN_S, 10 * (self._clock.monotonic() - began))
-            return
-        await self._cuts.put_share(cut, partition, share)
-        self._due.pop(name, None)
+            return None
+        return owned.state
 
     async def _finish(self, cut: Open) -> None:
         """Adds the shares up once all are there. Another that has been as far already made the same."""
-        if await self._cuts.shares_there(cut) != set(range(len(cut.parts))):
+        shares = await self._cuts.shares(cut)
+        if len(shares) < len(cut.parts):
             return
-        shares: dict[str, list[Scope]] = {}
-        for partition in range(len(cut.parts)):
-            share = await self._cuts.share(cut, partition)
-            if share is None:
-                return
-            for name, scope in share.items():
-                shares.setdefault(name, []).append(scope)
-        scopes: dict[str, Scope] = {}
-        for name, parts in shares.items():
-            for scopes[name] in joined(parts):
-                await asyncio.sleep(0)
-        await self._cuts.put(cut, scopes)
+        await self._cuts.put(cut, await self._counting.add_up(shares))
         await self._cuts.close(cut)
         log.info(
             "cut.made", contest=cut.contest, at=cut.at.isoformat(), seconds=(self._clock.now() - cut.asked_at).total_seconds()

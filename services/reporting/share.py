@@ -1,13 +1,14 @@
 """The figures of a contest as of a time, counted from the packed attempts of a partition: that partition's share of a cut.
 
-The same facts give the same share, whatever their order. It is counted in slices, so that the worker goes on consuming; a person
-is always taken whole, so that nobody counts twice.
+The same facts give the same share, whatever their order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Collection, Iterable, Mapping
 from functools import reduce
+from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
@@ -16,9 +17,6 @@ from services.reporting.domain import ALL, PACKED, SUBMITTED, VERDICTS, State
 
 OUTCOMES = ("submitted", "valid", "late", "disqualified")
 """What may have become of an attempt that was handed in by the time of a cut."""
-
-_SLICE = 400
-"""People counted before others get their turn: a millisecond or two."""
 
 
 class Cell(NamedTuple):
@@ -64,8 +62,8 @@ def added(one: Cell, other: Cell) -> Cell:
     return Cell(a + g, b + h, c + i, d + j, e + k, f + m)
 
 
-def joined(scopes: Iterable[Scope]) -> Iterator[Scope]:
-    """Adds scopes up, one more each time: the last that it yields is the sum of all. A person is in one of them only."""
+def joined(scopes: Iterable[Scope]) -> Scope:
+    """The sum of scopes. A person is in one of them only."""
     cells: dict[str, dict[str, Cell]] = {}
     outcomes: dict[str, int] = {}
     last: dict[str, int] = {}
@@ -79,7 +77,7 @@ def joined(scopes: Iterable[Scope]) -> Iterator[Scope]:
             outcomes[outcome] = outcomes.get(outcome, 0) + count
         for unit, at in scope.last.items():
             last[unit] = max(at, last.get(unit, 0))
-        yield Scope(cells, outcomes, last)
+    return Scope(cells, outcomes, last)
 
 
 Place = tuple[int, int, int]
@@ -106,13 +104,8 @@ class Share:
         self._rows: dict[Place, list[int]] = {}
         self._outcomes: dict[tuple[int, int], int] = {}
         self.awaited = 0
-
-    def count(self) -> Iterator[None]:
-        """Counts everybody, slice by slice."""
-        for done, person in enumerate(list(self._state.people), 1):
-            self._person(self._state.people[person])
-            if done % _SLICE == 0:
-                yield
+        for packed in state.people.values():
+            self._person(packed)
 
     def scopes(self) -> dict[str, Scope]:
         """The figures by round; those of the whole contest under ""."""
@@ -121,8 +114,7 @@ class Share:
         whole = [self._scope(_WHOLE, names), *rounds.values()]
         # People of one round may be people of another: the contest has its own.
         bare = [whole[0], *(Scope(_without_people(each.cells), each.outcomes, each.last) for each in whole[1:])]
-        *_, everything = joined(bare)
-        return {name: rounds.get(name, Scope()) for name in self._names} | {"": everything}
+        return {name: rounds.get(name, Scope()) for name in self._names} | {"": joined(bare)}
 
     def _person(self, packed: bytes) -> None:
         # Fields by position and one row an attempt: this runs for every attempt of the city, every hour.
@@ -192,11 +184,19 @@ def _without_people(cells: Mapping[str, Mapping[str, Cell]]) -> dict[str, dict[s
     }
 
 
-def encode(scopes: Mapping[str, Scope]) -> bytes:
-    """Scopes as bytes, the same for the same figures."""
-    return msgspec.msgpack.encode(scopes, order="sorted")
+class Packed(msgspec.Struct, frozen=True):
+    """Scopes by name as they are stored; the digest is that of their figures."""
+
+    digest: str
+    body: bytes
 
 
-def decode(body: bytes) -> dict[str, Scope]:
-    """The reverse of `encode`."""
-    return msgspec.msgpack.decode(body, type=dict[str, Scope])
+def pack(scopes: Mapping[str, Scope]) -> Packed:
+    """The same for the same figures."""
+    body = msgspec.msgpack.encode(scopes, order="sorted")
+    return Packed(blake2b(body, digest_size=16).hexdigest(), zlib.compress(body))
+
+
+def unpack(body: bytes) -> dict[str, Scope]:
+    """The reverse of `pack`."""
+    return msgspec.msgpack.decode(zlib.decompress(body), type=dict[str, Scope])

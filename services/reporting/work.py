@@ -12,6 +12,7 @@ from services.kit.replay import rebuild
 from services.kit.runtime import Runtime, Work
 from services.kit.store import answers
 from services.reporting.chronicle import Chronicle
+from services.reporting.counting import Counting
 from services.reporting.cuts import Cuts
 from services.reporting.cutter import Cutter
 from services.reporting.digests import Herald
@@ -41,7 +42,7 @@ def work(runtime: Runtime) -> Work:
     counted = Followed(runtime.bus, "headcounts", headcounts.read)
     cuts = Cuts(runtime.store, runtime.bus, book, runtime.clock)
     worker = ReportingWorker(runtime, book)
-    cutter = Cutter(runtime, book, worker.derived)
+    cutter = Cutter(runtime, book, worker.derived, Counting())
     watch = Watch(runtime.store, book, CutTables(cuts, Tables(book, headcounts)))
     herald = Herald(runtime, book, worker.derived, watch)
     reminders = Reminders(runtime.store)

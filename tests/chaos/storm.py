@@ -23,6 +23,8 @@ from deploy.local.wiring import House
 from tests.players import Players
 from tests.site import Site
 
+PATIENCE_S = 60.0
+"""Seconds in which something must be accepted without any broker."""
 WORKERS = ("web", "work-quiz", "work-scoring", "work-reporting", "work-notify", "store")
 Kill = Callable[[], Awaitable[None]]
 
@@ -149,8 +151,11 @@ class Storm:
         assert self._cluster
         for node in self._cluster.nodes:
             await asyncio.to_thread(self._cluster.kill, node.number)
-        before = len(self._players.tally.receipts)
+        before, until = len(self._players.tally.receipts), time.monotonic() + PATIENCE_S
         await asyncio.sleep(seconds)
+        # What died just before may be on its way up yet.
+        while len(self._players.tally.receipts) == before and time.monotonic() < until:
+            await asyncio.sleep(0.2)
         self.report.outage = len(self._players.tally.receipts) - before
         for node in self._cluster.nodes:
             node.start()

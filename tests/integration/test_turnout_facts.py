@@ -30,6 +30,7 @@ from services.kit.replay import rebuild
 from services.kit.runtime import Runtime
 from services.kit.settings import Settings
 from services.reporting.board import Board
+from services.reporting.counting import Counting
 from services.reporting.cuts import Cuts
 from services.reporting.cutter import Cutter
 from services.reporting.handlers import TOPICS
@@ -106,7 +107,7 @@ class House:
         """Publishes, and lets the worker take all of it in."""
         await self.bus.publish([self.runtime.outgoing(event) for event in events])
         worker = ReportingWorker(self.runtime, self.book)
-        cutter = Cutter(self.runtime, self.book, worker.derived)
+        cutter = Cutter(self.runtime, self.book, worker.derived, Counting())
         stop = asyncio.Event()
         task = asyncio.create_task(worker.consume(stop.is_set))
         async with asyncio.timeout(20):

@@ -10,10 +10,12 @@ from typing import Any, cast
 import pytest
 
 from services.events import ContestBook, ContestPublished
+from services.kit.bus import Transient
 from services.kit.clock import ManualClock, us_of
 from services.kit.derived import Derived, Owned
 from services.kit.problems import Problem
 from services.kit.runtime import Runtime
+from services.reporting.counting import Counting, done
 from services.reporting.cuts import MOST_OPEN, Cuts
 from services.reporting.cutter import PATIENCE, Cutter
 from services.reporting.domain import Id, Judgement, State, scored, submitted
@@ -24,6 +26,11 @@ from tests.unit.test_reporting_board import plan
 OPENS = plan(1).opens
 AT = OPENS + timedelta(hours=5)
 HOUR = timedelta(hours=1)
+
+
+async def at_once(task: bytes) -> bytes:
+    """Counts in this process."""
+    return done(task)
 
 
 class House:
@@ -47,7 +54,7 @@ class House:
 
     def worker(self, *partitions: int, reached: int = 4) -> Cutter:
         owned = {p: Owned(self.states[p], {"attempts": reached, "scores": reached}) for p in partitions}
-        return Cutter(self.runtime, self.book, cast("Derived[State]", SimpleNamespace(owned=owned)))
+        return Cutter(self.runtime, self.book, cast("Derived[State]", SimpleNamespace(owned=owned)), Counting(at_once))
 
     def vote(self, partition: int, who: str, at: datetime = AT, correct: int = 20) -> None:
         judgement = Judgement("HP-1", ("hoc-sinh",), us_of(at), "valid", 0, correct, 20)
@@ -96,9 +103,9 @@ async def test_every_step_may_be_done_twice_and_the_first_one_stands(house: Hous
     (cut,) = await house.cuts.opened()
     await house.worker(1).make()
     slow = house.worker(0)
-    await house.worker(0)._count(cut, 0)  # and dies
+    await house.worker(0)._count(cut, [0])  # and dies
     house.vote(0, "binh")
-    await slow._count(cut, 0)
+    await slow._count(cut, [0])
     await slow._finish(cut)
     house.store["cuts_open"].documents[cut.id] = {"_id": cut.id, "contest": "hp", "at": AT, "asked_at": AT, "ends": cut.ends}
     await house.worker(0, 1).make()  # one that died after it was made, before it was closed, is closed again
@@ -161,3 +168,19 @@ async def test_what_has_not_changed_is_stored_once(house: House) -> None:
         await worker.make()
     assert await house.people() == await house.people(AT - HOUR) == 1
     assert len(house.store["cuts_scopes"].documents) == 1, "the contest and its only round, at both hours, look alike"
+
+
+async def test_a_process_of_its_own_counts_the_same() -> None:
+    house = House()
+    for who in ("an", "binh", "chi"):
+        house.vote(0, who)
+    here, aside = Counting(at_once), Counting()
+    shares = await here.count(house.states, ["hp.tuan-1"], us_of(AT))
+    assert await aside.count(house.states, ["hp.tuan-1"], us_of(AT)) == shares
+    packed = [counted.share for counted in shares.values()]
+    assert await aside.add_up(packed) == await here.add_up(packed)
+
+
+async def test_a_count_that_fails_is_put_off() -> None:
+    with pytest.raises(Transient, match="exit status 1"):
+        await Counting().add_up([b"no share"])

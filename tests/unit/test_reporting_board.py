@@ -24,7 +24,7 @@ from services.reporting.cuts import Cuts
 from services.reporting.domain import HOUR, Id, Judgement, State, scored, started, view
 from services.reporting.headcounts import Headcounts
 from services.reporting.live import Live, Stream
-from services.reporting.share import Cell, Scope
+from services.reporting.share import Cell, Scope, pack
 from services.reporting.store import Views
 from services.reporting.tables import CutTables, Tables
 from tests.contract.memory_store import memory_store
@@ -252,7 +252,8 @@ async def test_figures_as_of_an_hour_are_those_of_its_cut(rig: Rig) -> None:
     await rig.cuts.ask("hp", NOW)
     (cut,) = await rig.cuts.opened()
     cells = {"": {"HP-1-a": Cell(2, 3), "HP-2-a": Cell(1, 1)}}
-    await rig.cuts.put(cut, {"": Scope(cells), "hp.tuan-1": Scope(), "hp.tuan-2": Scope()})
+    scopes = {"": Scope(cells), "hp.tuan-1": Scope(), "hp.tuan-2": Scope()}
+    await rig.cuts.put(cut, {name: pack({"": scope}) for name, scope in scopes.items()})
     status, answer = await rig.get("/api/v1/turnout", contest="hp", as_of=at, parent="HP")
     assert (status, answer["as_of"]) == (200, at)
     assert [(row["unit"], row["people"], row["attempts"]) for row in answer["rows"]] == [("HP-1", 2, 3), ("HP-2", 1, 1)]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.reporting.domain import HOUR, Id, Judgement, State, Verdict, scored, started, submitted, view
-from services.reporting.share import Cell, Scope, Share, added, decode, encode, joined
+from services.reporting.share import Cell, Scope, Share, added, joined, pack, unpack
 
 CONTEST = "hp"
 ROUNDS = ("hp.tuan-1", "hp.tuan-2")
@@ -134,17 +134,8 @@ def test_the_set_of_facts_decides(facts: list[Fact], data: st.DataObject) -> Non
 
 def cut(states: list[State], until: int) -> dict[str, Scope]:
     """The shares of all partitions, added up."""
-    shares = []
-    for state in states:
-        share = Share(state, ROUNDS, until)
-        for _ in share.count():
-            pass
-        shares.append(decode(encode(share.scopes())))
-    scopes: dict[str, Scope] = {}
-    for name in ("", *ROUNDS):
-        for scopes[name] in joined(share[name] for share in shares):
-            pass
-    return scopes
+    shares = [unpack(pack(Share(state, ROUNDS, until).scopes()).body) for state in states]
+    return {name: joined(share[name] for share in shares) for name in ("", *ROUNDS)}
 
 
 def cut_anew(facts: list[Fact], until: int) -> dict[str, Scope]:
@@ -194,9 +185,7 @@ def test_a_cut_knows_what_waits_for_its_verdict() -> None:
     submitted(state, Id(CONTEST, ROUNDS[0], "an", 1), 2 * HOUR)
 
     def awaited(until: int) -> int:
-        share = Share(state, ROUNDS, until)
-        list(share.count())
-        return share.awaited
+        return Share(state, ROUNDS, until).awaited
 
     assert [awaited(HOUR), awaited(2 * HOUR)] == [0, 1]
     scored(state, Id(CONTEST, ROUNDS[0], "an", 1), Judgement("HP-1", (), 2 * HOUR, "late", 0))

@@ -21,7 +21,7 @@ from services.reporting.cuts import Cuts
 from services.reporting.domain import State, view
 from services.reporting.headcounts import Headcounts
 from services.reporting.live import Live
-from services.reporting.share import Cell, Scope
+from services.reporting.share import Cell, Scope, pack
 from services.reporting.store import Views
 from services.reporting.tables import CutTables, Tables
 from services.reporting.turnout_pages import TurnoutPages
@@ -155,7 +155,7 @@ async def test_the_units_below_are_compared_with_a_week_before_and_ranked_by_rat
     (cut,) = await house.cuts.opened()
     _, page = await house.page("city", unit="HP")
     assert "đang chốt số liệu lúc" in words(page)
-    await house.cuts.put(cut, {"": Scope({"": {"A1": Cell(1, 1)}})})
+    await house.cuts.put(cut, {"": pack({"": Scope({"": {"A1": Cell(1, 1)}})})})
     _, page = await house.page("city", unit="HP", by="rate")
     assert "+2 người, +2 lượt, +16,7 điểm %" in words(page)
     assert "1 Quận Bình 1 /2 50,0 % 1 1 +1 +50 điểm % 2 Quận An 2 /10 20,0 % 2 1 +1 +10 điểm %" in words(page)

@@ -22,7 +22,7 @@ from services.kit.runtime import Runtime
 from services.reporting.cuts import Cuts
 from services.reporting.digests import Herald, Task, due
 from services.reporting.headcounts import Headcounts
-from services.reporting.share import Cell, Scope
+from services.reporting.share import Cell, Scope, pack
 from services.reporting.tables import CutTables, Tables
 from services.reporting.turnout import Headcount, Table, shape
 from services.reporting.watch import LOWEST, Rules, Situation, judge
@@ -182,7 +182,7 @@ class House:
         scope = Scope({"": cells, "hoc-sinh": cells}, {}, {code: us_of(OPENS) for code in people})
         opened = [cut for cut in await self.watch.cuts.opened() if cut.at == when]
         assert opened, "nobody asked for it"
-        await self.watch.cuts.put(opened[0], {"": scope})
+        await self.watch.cuts.put(opened[0], {"": pack({"": scope})})
 
     @property
     def told(self) -> list[tuple[str, str]]:

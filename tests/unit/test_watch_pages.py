@@ -19,7 +19,7 @@ from services.reporting.cuts import Cuts
 from services.reporting.headcounts import Headcounts
 from services.reporting.measures import Measure, Measures
 from services.reporting.reminders import Reminders
-from services.reporting.share import Cell, Scope
+from services.reporting.share import Cell, Scope, pack
 from services.reporting.tables import CutTables, Tables
 from services.reporting.watch import Rules
 from services.reporting.watch_pages import WatchPages
@@ -62,7 +62,8 @@ class House(ConsoleHouse):
         await self.cuts.ask("hp", AT)
         (opened,) = await self.cuts.opened()
         cells = {code: Cell(count, 2 * count) for code, count in people.items()}
-        await self.cuts.put(opened, {"": Scope({"": cells}, {}, {code: us_of(AT - timedelta(days=1)) for code in people})})
+        scope = Scope({"": cells}, {}, {code: us_of(AT - timedelta(days=1)) for code in people})
+        await self.cuts.put(opened, {"": pack({"": scope})})
 
 
 @pytest.fixture

@@ -1,0 +1,63 @@
+"""Work done aside: it lets others go first, a machine that is never idle gets it done too, and what fails is said."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from services.kit import aside as kit
+from services.kit.aside import Failed, aside
+
+ECHO = "import sys; print('half', file=sys.stderr); sys.stdout.buffer.write(sys.stdin.buffer.read()[::-1])"
+POLICY = "import os; sys.stdin.read(); print(os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0))"
+MINE = os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def python(code: str) -> tuple[str, ...]:
+    return (sys.executable, "-c", f"import sys; {code}")
+
+
+async def test_a_task_goes_in_its_result_comes_out_and_it_is_heard() -> None:
+    heard: list[str] = []
+    task = os.urandom(3_000_000)
+    assert await aside(python(ECHO), task, seconds=20, hear=heard.append) == task[::-1]
+    assert heard == ["half"]
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="only Linux has idle processes; elsewhere it is nice 19")
+async def test_it_is_idle_first_and_if_that_takes_too_long_begun_anew_and_nice(monkeypatch: pytest.MonkeyPatch) -> None:
+    idle = f"{os.SCHED_IDLE} {MINE}\n".encode()
+    assert await aside(python(POLICY), b"", seconds=20) == idle
+    monkeypatch.setattr(kit, "PATIENCE_S", 0.5)
+    never_idle = f"import os, time; os.sched_getscheduler(0) == {os.SCHED_IDLE} and time.sleep(60); {POLICY}"
+    assert await aside(python(never_idle), b"", seconds=20) == f"{os.SCHED_OTHER} {max(MINE, kit.NICE)}\n".encode()
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit('no paper')", "sys.stdin.read(); sys.exit('no paper')"])
+async def test_what_fails_is_said(code: str) -> None:
+    with pytest.raises(Failed, match="exit status 1: no paper"):
+        await aside(python(code), bytes(1_000_000), seconds=20)
+
+
+async def test_what_takes_too_long_or_is_not_wanted_any_more_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(kit, "PATIENCE_S", 0.1)
+    file = tmp_path / "pid"
+    sleeps = python(f"import os, time; open({str(file)!r}, 'w').write(str(os.getpid())); time.sleep(60)")
+    with pytest.raises(Failed, match="too long"):
+        await aside(sleeps, b"", seconds=1.0)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(file.read_text()), 0)
+    file.unlink()
+    monkeypatch.setattr(kit, "PATIENCE_S", 30)
+    task = asyncio.create_task(aside(sleeps, b"", seconds=30))
+    while not (file.exists() and file.read_text()):
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(file.read_text()), 0)
