@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
+from weakref import WeakKeyDictionary
 
 import msgspec
 from fastapi import APIRouter, Query, Response
@@ -16,7 +17,7 @@ from services.reporting.board import Board, Hour
 from services.reporting.live import Live, Stream
 from services.reporting.selection import select
 from services.reporting.tables import CutTables
-from services.reporting.turnout import Row
+from services.reporting.turnout import By, Row, Table
 
 
 class TurnoutRow(BaseModel):
@@ -70,7 +71,7 @@ AS_OF = Annotated[
     AwareDatetime | None,
     Query(description="A full hour, from the contest's first opening on: the figures as they were cut then, the same ever after"),
 ]
-BY = Annotated[Literal["people", "rate"], Query(description="What the ranks go by")]
+BY = Annotated[By, Query(description="What the ranks go by")]
 PARENT = Annotated[str, Query(description="Code of the unit whose children are wanted; without it, the top of the tree")]
 
 
@@ -79,6 +80,7 @@ class Api:
 
     def __init__(self, book: ContestBook, board: Board, cuts: CutTables, live: Live, stream: Stream) -> None:
         self._book, self._board, self._cuts, self._live, self._stream = book, board, cuts, live, stream
+        self._encoded: WeakKeyDictionary[Table, dict[tuple[str | None, By], msgspec.Raw]] = WeakKeyDictionary()
         self.router = APIRouter(prefix="/api/v1", tags=["reporting"])
         get = self.router.get
         get("/turnout", response_model=Turnout, responses=problems(404, 422, 503), summary="People and attempts by unit")(
@@ -108,9 +110,16 @@ class Api:
             table = self._board.table(contest, asked.tree, category, round)
         else:
             at, table = as_of, await self._cuts.table(contest, as_of, asked.tree, category, round)
-        body = {"as_of": at, "average": shown(table.average(asked.parent)), "rows": list(map(_row, table.rows(asked.parent, by)))}
-        # Thousands of rows: pydantic would take longer than all the rest.
+        body = {"as_of": at, "average": shown(table.average(asked.parent)), "rows": self._rows(table, asked.parent, by)}
         return Response(msgspec.json.encode(body), media_type="application/json")
+
+    def _rows(self, table: Table, parent: str | None, by: By) -> msgspec.Raw:
+        """The rows as they are sent, kept as long as their table: there may be thousands, and many who ask. Pydantic would take
+        longer than all the rest."""
+        held = self._encoded.setdefault(table, {})
+        if (parent, by) not in held:
+            held[parent, by] = msgspec.Raw(msgspec.json.encode([_row(row) for row in table.rows(parent, by)]))
+        return held[parent, by]
 
     async def hours(self, contest: CONTEST, round: ROUND = "") -> Hours:
         """Attempts and newcomers hour by hour, and what became of all attempts."""
