@@ -61,6 +61,15 @@ def alive(pid: int) -> bool:
     return False
 
 
+async def test_what_it_starts_is_out_of_ctrl_cs_reach_but_of_its_session(supervisor: Supervisor, settings: Settings) -> None:
+    supervisor.start(Program(name="a", command=SLEEPS))
+    await until(lambda: pid_of(settings, "a"))
+    pid = pid_of(settings, "a")
+    assert pid
+    assert os.getpgid(pid) == pid
+    assert os.getsid(pid) == os.getsid(0), "nice is weighed within a session"
+
+
 async def test_restarts_what_was_killed_and_says_so(supervisor: Supervisor, settings: Settings, lines: list[str]) -> None:
     supervisor.start(Program(name="one", command=SLEEPS))
     await until(lambda: pid_of(settings, "one"))
