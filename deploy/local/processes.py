@@ -39,7 +39,7 @@ Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
 
-YIELDING = {"reporting": 10, "notify": 10}
+YIELDING = {"reporting": 5, "notify": 10}
 """How far (as `nice` counts) these let others go first where processors are short: a submission is taken before it is told of."""
 
 
