@@ -145,6 +145,9 @@ class Settings(BaseSettings):
     roster_days: Annotated[int, Field(ge=0)] = 90
     """How many days after a contest's last round the rosters of its units are deleted."""
 
+    report_days: Annotated[int, Field(ge=1)] = 30
+    """How many days after a report was asked for its file is deleted; asked for again, it is made anew with the same figures."""
+
     example: bool = True
     """Whether `make run` loads the example contest where there is none yet."""
 

@@ -16,7 +16,7 @@ from services.kit.problems import Problem
 from services.kit.web import problems
 from services.kit.web.console import admin_api, audited
 from services.reporting.report.desk import MEDIA, Desk, file_name
-from services.reporting.report.jobs import Format, Job, Kind
+from services.reporting.report.jobs import FileGone, Format, Job, Kind
 from services.reporting.report.jobs import Request as Asked
 
 Reporter = Annotated[Account, Depends(admin_api("city", "district", "unit", "reader"))]
@@ -38,7 +38,7 @@ class ReportApi:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self.router = APIRouter(prefix="/api/v1/reports", tags=["reporting"])
-        answers = problems(401, 403, 404, 422, 500, 503) | {200: {"description": "The file"}, 202: {"model": Progress}}
+        answers = problems(401, 403, 404, 422, 429, 500, 503) | {200: {"description": "The file"}, 202: {"model": Progress}}
         self.router.get(
             "/{kind}.{format}", response_class=Response, responses=answers, summary="An official report, its tables, or a letter"
         )(self.report)
@@ -72,13 +72,17 @@ class ReportApi:
             raise Problem(500, "report", job.fault)
         if job.phase != "ready":
             return _progress(job, wanted)
-        found = await answer(self._desk, job, table)
+        try:
+            found = await answer(self._desk, job, table)
+        except FileGone:
+            return _progress(await self._desk.jobs.get(job.id) or job, wanted)
         await audited(request, "report.fetched", job.id)
         return found
 
 
 async def answer(desk: Desk, job: Job, table: str = "") -> Response:
-    """The file of a job that is ready; of a CSV's tables, only the one that is named. Raises Problem 404, StoreDown."""
+    """The file of a job that is ready; of a CSV's tables, only the one that is named. Raises FileGone, Problem 404,
+    StoreDown."""
     request = job.request
     content, media, extension = await desk.jobs.file(job), MEDIA[request.format], str(request.format)
     if request.format == "csv":

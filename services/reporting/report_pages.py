@@ -12,19 +12,20 @@ from starlette.datastructures import FormData
 
 from services.events.units import trees_of
 from services.kit.clock import Clock
-from services.kit.console.accounts import Account
+from services.kit.console.accounts import Account, Role
 from services.kit.problems import Problem
 from services.kit.web import render
 from services.kit.web.console import audited, needs, needs_form
 from services.reporting.report.desk import FORMATS, KINDS, Desk
 from services.reporting.report.figures import Form
-from services.reporting.report.jobs import floor_hour
+from services.reporting.report.jobs import FileGone, Job, floor_hour
 from services.reporting.report_api import answer
 
 Reader = Annotated[Account, Depends(needs("city", "district", "unit", "reader"))]
 ReaderForm = Annotated[FormData, Depends(needs_form("city", "district", "unit", "reader"))]
-Writer = Annotated[Account, Depends(needs("city", "district"))]
-WriterForm = Annotated[FormData, Depends(needs_form("city", "district"))]
+WRITES: tuple[Role, ...] = ("city", "district")
+Writer = Annotated[Account, Depends(needs(*WRITES))]
+WriterForm = Annotated[FormData, Depends(needs_form(*WRITES))]
 
 PHASES = {
     "asked": "Đang chờ",
@@ -78,9 +79,9 @@ class ReportPages:
         values = {name: str(value).strip() for name, value in form.items() if isinstance(value, str)}
         try:
             wanted = await self._desk.request(account, values | {"contest": contest})
+            job, new = await self._desk.jobs.ask(wanted, account.id)
         except Problem as problem:
             return await self._page(request, account, contest, values, problem)
-        job, new = await self._desk.jobs.ask(wanted, account.id)
         if new:
             details = {"kind": wanted.kind, "format": wanted.format, "unit": wanted.unit, "as_of": wanted.as_of.isoformat()}
             await audited(request, "report.asked", job.id, contest=contest, **details)
@@ -91,13 +92,13 @@ class ReportPages:
     ) -> Response:
         found = self._desk.contest(contest)
         units = self._desk.book.units(contest)
-        jobs = (await self._desk.listed(account, contest))[:SHOWN]
+        jobs = await self._desk.listed(account, contest, SHOWN)
         latest = floor_hour(self._clock.now() - timedelta(minutes=1)).astimezone(ZoneInfo(found.timezone))
         own = account.subtree if account.subtree in units else ""
         return render(
             request,
             "reports.html",
-            422 if problem else 200,
+            problem.status if problem else 200,
             contest=found,
             jobs=jobs,
             busy=any(job.open for job in jobs),
@@ -109,27 +110,40 @@ class ReportPages:
             kinds=KINDS,
             formats=FORMATS,
             phases=PHASES,
-            writes=account.role in ("city", "district"),
+            writes=account.role in WRITES,
+            me=account.id,
         )
 
     async def fetch(self, request: Request, account: Reader, contest: str, job: str) -> Response:
-        """The file."""
+        """The file; where it is gone, the page on which one sees it made again."""
         found = await self._desk.job(account, job)
         if found.phase != "ready":
             raise Problem(409, "report", "Báo cáo chưa xong. Xin đợi thêm.")
+        try:
+            file = await answer(self._desk, found)
+        except FileGone:
+            return RedirectResponse(f"/console/reports/{contest}#b{job}", 303)
         await audited(request, "report.fetched", job)
-        return await answer(self._desk, found)
+        return file
+
+    async def _changed(self, account: Account, job: str) -> Job:
+        """A job that the account may stop or have made again: its own, or one of its units where it writes. Raises Problem 403 or
+        404."""
+        found = await self._desk.job(account, job)
+        if account.role not in WRITES and found.by != account.id:
+            raise Problem(403, "role", "Tài khoản của bạn không có quyền làm việc này.")
+        return found
 
     async def cancel(self, request: Request, account: Reader, _: ReaderForm, contest: str, job: str) -> Response:
         """Stops a report that is being made."""
-        await self._desk.job(account, job)
+        await self._changed(account, job)
         if await self._desk.jobs.cancel(job):
             await audited(request, "report.cancelled", job)
         return RedirectResponse(f"/console/reports/{contest}#b{job}", 303)
 
     async def again(self, request: Request, account: Reader, _: ReaderForm, contest: str, job: str) -> Response:
         """Makes one anew that failed or was cancelled."""
-        found = await self._desk.job(account, job)
+        found = await self._changed(account, job)
         if (await self._desk.jobs.ask(found.request, account.id))[1]:
             await audited(request, "report.asked", job)
         return RedirectResponse(f"/console/reports/{contest}#b{job}", 303)

@@ -50,11 +50,13 @@ def work(runtime: Runtime) -> Work:
     known = Known(book, headcounts, reminders, Measures(runtime.store), watch)
     results = Followed(runtime.bus, "results", known.read_result)
     address = (runtime.settings.public_url or f"http://localhost:{runtime.settings.port}").rstrip("/")
-    maker = Maker(runtime, Jobs(runtime.store, runtime.clock), cuts, known.gather, address)
+    jobs = Jobs(runtime.store, runtime.clock)
+    maker = Maker(runtime, jobs, cuts, known.gather, address)
 
     async def start() -> None:
         for each in (followed, counted, results):
             await each.start()
+        await jobs.prepare()
 
     return Work(
         name="reporting",

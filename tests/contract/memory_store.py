@@ -98,6 +98,7 @@ def memory_store() -> Any:
 
 COMPARED: dict[str, Callable[[Any, Any], bool]] = {
     "$in": lambda value, wanted: value in wanted,
+    "$gte": lambda value, wanted: value >= wanted,
     "$lt": lambda value, wanted: value < wanted,
     "$lte": lambda value, wanted: value <= wanted,
 }

@@ -160,6 +160,12 @@ async def test_every_figure_of_the_report_is_that_of_the_topics(reported: Report
     assert (await reported.tables(reported.request("csv", END + timedelta(hours=1)))) != again
     await told(reported, {job.id for job in jobs})
 
+    # Old files go with their jobs; who asks again gets the same figures.
+    assert await reported.jobs.sweep(timedelta(0)) >= len(FORMATS)
+    assert await reported.jobs.of(CONTEST.contest, 10) == []
+    assert await reported.runtime.store["report_files"].count_documents({}) == 0
+    assert csv_tables(await reported.file(wanted[0])) == again
+
 
 async def did(reported: Reported, raw: Raw) -> None:
     """A ward notes twice what it did; the later one is told."""

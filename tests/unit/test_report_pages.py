@@ -14,7 +14,7 @@ import pytest
 from services.events import ContestBook
 from services.kit.runtime import Face
 from services.reporting.report.desk import Desk
-from services.reporting.report.jobs import Forms, Jobs
+from services.reporting.report.jobs import MOST_OPEN, Forms, Jobs
 from services.reporting.report_api import ReportApi
 from services.reporting.report_pages import ReportPages
 from tests import reported_contest
@@ -37,7 +37,7 @@ class House(ConsoleHouse):
         super().__init__(folder)
         book, store = ContestBook(), memory_store()
         book.apply(CONTEST)
-        self.jobs = Jobs(store, self.clock)
+        self.store, self.jobs = store, Jobs(store, self.clock)
         self.desk = Desk(book, self.jobs, Forms(store), self.clock)
         api, pages = ReportApi(self.desk), ReportPages(self.desk, self.clock)
         faces = [Face(name=name, router=router, start=start) for name, router in (("reporting", api.router), ("r", pages.router))]
@@ -126,6 +126,47 @@ async def test_nobody_sees_beyond_their_units(house: House) -> None:
     assert (await house.browser().get(API, params=HERE)).status_code == 401
 
 
+async def test_a_file_that_was_deleted_is_never_served_empty(house: House) -> None:
+    browser = await house.signed_in("city")
+    url = (await browser.get(API, params=HERE)).json()["url"]
+    (job,) = await house.jobs.of(CONTEST.contest, 10)
+    for address in (url, url + "&table=bieu-1", f"{PAGE}/{job.id}/tai-ve"):
+        await house.finish(job.id, {"bieu-1.csv": b"one"})
+        house.store["report_files"].documents.clear()
+        gone = await browser.get(address)
+        if address.startswith("/api"):
+            assert (gone.status_code, gone.json()["phase"]) == (202, "asked")
+        else:
+            assert "Đang chờ" in gone.text
+    assert await house.actions() == ["report.asked"]
+
+
+async def test_who_only_looks_stops_and_remakes_their_own_alone(house: House) -> None:
+    city, reader = await house.signed_in("city"), await house.signed_in("reader")
+    theirs = (await city.get(API, params=HERE)).json()["id"]
+    mine = (await reader.get(API, params=HERE | {"unit": "HP-307"})).json()["id"]
+    shown = (await reader.get(PAGE)).text
+    assert (f"{mine}/huy" in shown, f"{theirs}/huy" in shown) == (True, False)
+    for job, status in ((theirs, 403), (mine, 200)):
+        assert (await submit(reader, PAGE, f"{PAGE}/{job}/huy")).status_code == status
+        assert (await submit(reader, PAGE, f"{PAGE}/{job}/lam-lai")).status_code == status
+    assert [(await house.jobs.get(job)).phase for job in (theirs, mine)] == ["asked", "asked"]  # type: ignore[union-attr]
+    district = await house.signed_in("district", "HP-307")
+    assert (await submit(district, PAGE, f"{PAGE}/{mine}/huy")).status_code == 200
+    assert (await submit(district, PAGE, f"{PAGE}/{theirs}/huy")).status_code == 403
+
+
+async def test_too_many_at_once_are_refused_in_words(house: House) -> None:
+    browser = await house.signed_in("reader")
+    hours = [f"2023-06-{day:02}T{hour:02}:00" for day in (2, 3) for hour in range(8, 20)]
+    answers = [await browser.get(API, params=HERE | {"as_of": hour}) for hour in hours[: MOST_OPEN + 1]]
+    assert [answer.status_code for answer in answers] == [202] * MOST_OPEN + [429]
+    assert answers[-1].headers["Retry-After"]
+    page = await submit(browser, PAGE, PAGE, kind="bao-cao", format="pdf", as_of=hours[-1])
+    assert page.status_code == 429
+    assert f"Bạn đang có {MOST_OPEN} báo cáo chưa lập xong" in page.text
+
+
 async def test_the_period_and_what_is_compared_with(house: House) -> None:
     account: Any = type("A", (), {"subtree": None})()
     asked = {"contest": CONTEST.contest, "kind": "bao-cao", "format": "pdf", "as_of": "2023-06-16T08:00"}
@@ -145,7 +186,7 @@ async def test_the_page_asks_watches_cancels_and_keeps_the_form(house: House) ->
     page = await submit(browser, PAGE, PAGE, kind="cong-van", format="docx", as_of="2023-06-16T08:00", units="HP-307")
     assert page.status_code == 200
     assert "Đang chờ" in page.text
-    (job,) = await house.jobs.of(CONTEST.contest)
+    (job,) = await house.jobs.of(CONTEST.contest, 10)
     assert job.request.units == ("HP-307",)
     page = await submit(browser, PAGE, f"{PAGE}/{job.id}/huy")
     assert "Đã hủy" in page.text

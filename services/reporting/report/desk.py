@@ -73,11 +73,12 @@ class Desk:
         self.check(account, job.request.contest, job.request.unit)
         return job
 
-    async def listed(self, account: Account, contest: str) -> list[Job]:
-        """The jobs of a contest that the account may see, the newest first."""
+    async def listed(self, account: Account, contest: str, most: int) -> list[Job]:
+        """The newest jobs of a contest that the account may see, `most` of them."""
+        if account.subtree is None:
+            return await self.jobs.of(contest, most)
         parents = {code: each.parent for code, each in self.book.units(contest).items()}
-        jobs = await self.jobs.of(contest)
-        return [job for job in jobs if within(job.request.unit or None, account.subtree, parents)]
+        return await self.jobs.of(contest, most, [code for code in parents if within(code, account.subtree, parents)])
 
     async def form(self, contest: ContestPublished, unit: str) -> Form:
         """What a unit's papers say of it; where it has said nothing, the contest's owner stands for the whole contest."""

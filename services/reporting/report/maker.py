@@ -7,7 +7,7 @@ import sys
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 import structlog
@@ -18,12 +18,17 @@ from services.kit.problems import Problem
 from services.kit.runtime import Runtime
 from services.reporting.cuts import Cut, Cuts
 from services.reporting.report.inputs import Sources
-from services.reporting.report.jobs import Job, Jobs, Phase, Request
+from services.reporting.report.jobs import FAULT, Job, Jobs, Phase, Request
 from services.reporting.report.making import Task
 
 MAKING = (sys.executable, "-m", "services.reporting.report.making")
 """The process that takes a task on standard input and gives the file on standard output."""
 
+RENDER_S = 600.0
+"""Seconds after which a process that is still not done is ended: the largest report takes less than one of these ten minutes."""
+
+_SWEEP_S = 3600.0
+"""Seconds between two looks for files that are old enough to go."""
 _LOOK_S = 1.0
 _HOLD_S = 4.0
 """Seconds between two looks for a job, and between two prolongings of its lease."""
@@ -46,21 +51,32 @@ class Maker:
         gather: Callable[[Request], Awaitable[Sources]],
         address: str,
         command: Sequence[str] = MAKING,
+        render_s: float = RENDER_S,
     ) -> None:
         self._runtime, self._jobs, self._cuts, self._gather, self._address = runtime, jobs, cuts, gather, address
-        self._command = command
+        self._command, self._render_s = command, render_s
+        self._sweep_at = 0.0
         self._owner = uuid.uuid4().hex
 
     async def run(self, stop: Callable[[], bool]) -> None:
         """Makes what is asked for, until `stop()`; what is half done then is left to the next."""
         while not stop():
             try:
+                await self._sweep()
                 worked = await self.turn(stop)
             except (Transient, BusDown) as error:
                 log.warning("report.put_off", error=str(error))
                 worked = False
             if not worked:
                 await asyncio.sleep(_LOOK_S)
+
+    async def _sweep(self) -> None:
+        now = self._runtime.clock.monotonic()
+        if now < self._sweep_at:
+            return
+        if gone := await self._jobs.sweep(timedelta(days=self._runtime.settings.report_days)):
+            log.info("report.swept", reports=gone)
+        self._sweep_at = now + _SWEEP_S
 
     async def turn(self, stop: Callable[[], bool] = lambda: False) -> bool:
         """Makes the report that waits longest; False where none waits."""
@@ -75,8 +91,11 @@ class Maker:
         except Problem as problem:
             await self._jobs.fail(job.id, self._owner, problem.detail)
         except (Transient, BusDown):
-            await self._jobs.release(job.id, self._owner)
+            await self._jobs.release(job, self._owner)
             raise
+        except Exception as error:  # whoever asked must learn of it, and the next report must be made, whatever it was
+            log.error("report.failed", report=job.id, error=repr(error))
+            await self._jobs.fail(job.id, self._owner, FAULT)
         await self._tell()
         return True
 
@@ -108,7 +127,7 @@ class Maker:
 
     async def _stopped(self, job: Job) -> None:
         """Hands the job back before the worker ends."""
-        await self._jobs.release(job.id, self._owner)
+        await self._jobs.release(job, self._owner)
         raise Lost
 
     async def _cut(self, job: Job, at: datetime, stop: Callable[[], bool]) -> Cut:
@@ -127,17 +146,22 @@ class Maker:
         return cut
 
     async def _rendered(self, job: Job, task: bytes, stop: Callable[[], bool]) -> bytes:
-        """What the process makes of a task; it is ended where the job is cancelled. Raises Lost, or Problem where it fails."""
+        """What the process makes of a task; it is ended where the job is cancelled or time is up. Raises Lost, or Problem where
+        it fails."""
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(*self._command, stdin=pipe, stdout=pipe, stderr=pipe)
         seen: list[str] = []
         talking = asyncio.create_task(_talk(process, task, seen))
         try:
-            while not (await asyncio.wait({talking}, timeout=_HOLD_S))[0]:
-                if stop():
-                    await self._stopped(job)
-                await self._hold(job, "rendering", 20 + 75 * _percent(seen) // 100)
+            async with asyncio.timeout(self._render_s):
+                while not (await asyncio.wait({talking}, timeout=_HOLD_S))[0]:
+                    if stop():
+                        await self._stopped(job)
+                    await self._hold(job, "rendering", 20 + 75 * _percent(seen) // 100)
             content = talking.result()
+        except TimeoutError:
+            log.error("report.failed", report=job.id, seconds=self._render_s, why=seen[-20:])
+            raise Problem(500, "report", FAULT) from None
         finally:
             if process.returncode is None:
                 process.kill()
@@ -145,7 +169,7 @@ class Maker:
             await process.wait()
         if process.returncode:
             log.error("report.failed", report=job.id, why=seen[-20:])
-            raise Problem(500, "report", "Không lập được báo cáo. Xin thử lại; nếu vẫn không được, hãy báo bộ phận kỹ thuật.")
+            raise Problem(500, "report", FAULT)
         return content
 
     async def _tell(self) -> None:
