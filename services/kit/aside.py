@@ -31,7 +31,7 @@ async def aside(
     env: Mapping[str, str] | None = None,
 ) -> bytes:
     """The result. `hear` is told each line that it says. Raises Failed. Who is cancelled meanwhile ends the process."""
-    for lower, most in ((_idle, PATIENCE_S), (_nice, seconds)):
+    for lower, most in ((_idle, min(PATIENCE_S, seconds)), (_nice, seconds)):
         with suppress(TimeoutError):
             async with asyncio.timeout(most):
                 return await _run(command, task, lower, hear, env)

@@ -6,13 +6,13 @@ import asyncio
 import sys
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 import msgspec
 import structlog
 
 from services.events import ReportReady
+from services.kit.aside import Failed, aside
 from services.kit.bus import BusDown, Transient
 from services.kit.problems import Problem
 from services.kit.runtime import Runtime
@@ -148,29 +148,20 @@ class Maker:
     async def _rendered(self, job: Job, task: bytes, stop: Callable[[], bool]) -> bytes:
         """What the process makes of a task; it is ended where the job is cancelled or time is up. Raises Lost, or Problem where
         it fails."""
-        pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(*self._command, stdin=pipe, stdout=pipe, stderr=pipe)
-        seen: list[str] = []
-        talking = asyncio.create_task(_talk(process, task, seen))
+        said: list[str] = []
+        making = asyncio.create_task(aside(self._command, task, seconds=self._render_s, hear=said.append))
         try:
-            async with asyncio.timeout(self._render_s):
-                while not (await asyncio.wait({talking}, timeout=_HOLD_S))[0]:
-                    if stop():
-                        await self._stopped(job)
-                    await self._hold(job, "rendering", 20 + 75 * _percent(seen) // 100)
-            content = talking.result()
-        except TimeoutError:
-            log.error("report.failed", report=job.id, seconds=self._render_s, why=seen[-20:])
-            raise Problem(500, "report", FAULT) from None
+            while not (await asyncio.wait({making}, timeout=_HOLD_S))[0]:
+                if stop():
+                    await self._stopped(job)
+                await self._hold(job, "rendering", 20 + 75 * _percent(said) // 100)
+            return making.result()
+        except Failed as error:
+            log.error("report.failed", report=job.id, why=str(error))
+            raise Problem(500, "report", FAULT) from error
         finally:
-            if process.returncode is None:
-                process.kill()
-            talking.cancel()
-            await process.wait()
-        if process.returncode:
-            log.error("report.failed", report=job.id, why=seen[-20:])
-            raise Problem(500, "report", FAULT)
-        return content
+            making.cancel()
+            await asyncio.wait({making})
 
     async def _tell(self) -> None:
         """Says which reports are ready."""
@@ -188,25 +179,5 @@ class Maker:
             await self._jobs.told(job.id)
 
 
-async def _talk(process: asyncio.subprocess.Process, task: bytes, seen: list[str]) -> bytes:
-    """Hands the task in and takes the file out; what the process says of itself goes to `seen`."""
-    if process.stdin is None or process.stdout is None or process.stderr is None:
-        raise RuntimeError("the process was started without its pipes")
-    hearing = asyncio.create_task(_hear(process.stderr, seen))
-    with suppress(BrokenPipeError, ConnectionResetError):  # it ended at once: its status will say so
-        process.stdin.write(task)
-        await process.stdin.drain()
-    process.stdin.close()
-    content = await process.stdout.read()
-    await hearing
-    await process.wait()
-    return content
-
-
-async def _hear(stream: asyncio.StreamReader, seen: list[str]) -> None:
-    async for line in stream:
-        seen.append(line.decode(errors="replace").rstrip())  # noqa: PERF401 - it is looked at meanwhile
-
-
-def _percent(seen: list[str]) -> int:
-    return next((int(line) for line in reversed(seen) if line.isdigit()), 0)
+def _percent(said: list[str]) -> int:
+    return next((int(line) for line in reversed(said) if line.isdigit()), 0)

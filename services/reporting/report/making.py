@@ -1,11 +1,10 @@
-"""Makes one report in a process of its own, at low priority: `python -m services.reporting.report.making`.
+"""Makes one report aside (`services.kit.aside`): `python -m services.reporting.report.making`.
 
 A task comes in on standard input, the file goes out on standard output; how far it is goes to standard error, a number a line.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -19,9 +18,6 @@ from services.reporting.report.inputs import Sources, figures_of
 from services.reporting.report.jobs import Request
 from services.reporting.report.letter import compose_letter
 from services.reporting.share import Scope
-
-NICE = 10
-"""So that the workers and the web process of the same machine go first."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +73,6 @@ def _renderer(request: Request) -> Callable[[Document, Callable[[int], None]], b
 
 def main() -> int:
     """Reads a task, writes a file."""
-    os.nice(NICE)
     task = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Task)
     content = make(task, lambda percent: print(percent, file=sys.stderr, flush=True))
     sys.stdout.buffer.write(content)
