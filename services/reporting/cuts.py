@@ -156,9 +156,9 @@ class Cuts:
             found = [d async for d in self._open.find({})]
         return sorted((msgspec.convert({**d, "_id": None}, Open) for d in found), key=lambda cut: (cut.asked_at, cut.id))
 
-    async def put_share(self, cut: Open, partition: int, share: bytes) -> None:
-        """Notes what a partition adds, packed; the first share of a partition stands. Raises StoreDown."""
-        await insert_facts(self._parts, [{"_id": f"{cut.id}/{partition}", "body": Binary(share)}])
+    async def put_shares(self, cut: Open, shares: Mapping[int, bytes]) -> None:
+        """Notes what partitions add, packed; the first share of a partition stands. Raises StoreDown."""
+        await insert_facts(self._parts, [{"_id": f"{cut.id}/{p}", "body": Binary(share)} for p, share in shares.items()])
 
     async def shares_there(self, cut: Open) -> set[int]:
         """The partitions whose share is there. Raises StoreDown."""

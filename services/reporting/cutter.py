@@ -89,13 +89,14 @@ class Cutter:
         if not states:
             return
         rounds = [plan.id for plan in self._book.rounds(cut.contest)]
-        for p, counted in (await self._counting.count(states, rounds, us_of(cut.at))).items():
-            if counted.awaited and self._clock.now() < cut.at + PATIENCE:
+        counted = await self._counting.count(states, rounds, us_of(cut.at))
+        patient = self._clock.now() < cut.at + PATIENCE
+        for p, each in counted.items():
+            self._due.pop(f"{cut.id}/{p}", None)
+            if each.awaited and patient:
                 # Counting over and over must not cost more than a tenth of a processor's time.
                 self._due[f"{cut.id}/{p}"] = began + max(_AGAIN_S, 10 * (self._clock.monotonic() - began))
-            else:
-                await self._cuts.put_share(cut, p, counted.share)
-                self._due.pop(f"{cut.id}/{p}", None)
+        await self._cuts.put_shares(cut, {p: each.share for p, each in counted.items() if not (each.awaited and patient)})
 
     def _ready(self, cut: Open, partition: int) -> State | None:
         owned = self._derived.owned.get(partition)
