@@ -166,5 +166,5 @@ def test_the_rows_hold_sums_for_the_pages() -> None:
 
 def test_the_signature_says_which_kind_of_file_it_is() -> None:
     digest = bytes(32)
-    assert NOTARY.sign(digest) != NOTARY.sign(digest, overall.CONTEXT)
+    assert NOTARY.sign(publication.CONTEXT, digest) != NOTARY.sign(overall.CONTEXT, digest)
     assert overall.CONTEXT != publication.CONTEXT
