@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +19,7 @@ from services.kit.settings import Settings
 from services.scoring.admin_api import AdminApi
 from services.scoring.casebook import Casebook, Review
 from services.scoring.closing import Closing
-from services.scoring.domain import Judged
+from services.scoring.domain import Judged, Verdict
 from services.scoring.exclusions import Exclusions
 from services.scoring.journals import Journals
 from services.scoring.jury import Jury
@@ -73,12 +73,16 @@ class Heard:
     def __init__(self) -> None:
         self.published: list[Outgoing] = []
         self.held: dict[str, list[Record]] = {}
+        self.ends: dict[str, dict[int, int]] = {}
 
     async def batches(self, topic: str) -> AsyncIterator[Sequence[Record]]:
         yield self.held.get(topic, [])
 
     async def publish(self, records: Sequence[Outgoing]) -> None:
         self.published += records
+
+    async def end_offsets(self, topic: str) -> Mapping[int, int]:
+        return self.ends.get(topic, {})
 
 
 class ScoringHouse:
@@ -94,13 +98,14 @@ class ScoringHouse:
         self.store, settings = memory_store(), Settings(data_dir=folder)
         self.casebook, self.standings, self.settlements = Casebook(self.store), Standings(self.store), Settlements(self.store)
         exclusions, self.trials = Exclusions(self.store), Trials(self.store)
-        self.closing = Closing(
-            self.book, self.casebook, self.standings, self.settlements, exclusions, self.trials, self.journals, self.clock
-        )
         self.bus = Heard()
+        self.closing = Closing(
+            self.book, self.casebook, Verdicts(self.store), self.standings, self.settlements, exclusions, self.trials,
+            self.journals, self.clock, cast("Bus", self.bus),
+        )  # fmt: skip
         runtime = Runtime(
             service="scoring", settings=settings, clock=self.clock, bus=cast("Bus", self.bus),
-            journal=cast("Any", None), store=self.store,            secrets=Secrets(folder), encode=encode,
+            journal=cast("Any", None), store=self.store, secrets=Secrets(folder), encode=encode,
         )  # fmt: skip
         router = APIRouter()
         for part in (
@@ -125,17 +130,19 @@ class ScoringHouse:
 
     async def outcome(self, awards: tuple[Award, ...] = ()) -> None:
         """What the worker makes of a settlement that was asked for."""
-        (asked,) = await self.settlements.asked()
+        (asked,), head = await self.settlements.asked(), await self.standings.head(PLAN.id)
+        assert head
         outcome = Outcome(
-            awards=awards, draws=None, names={}, units={}, digest="d" * 64, checksum=asked.checksum, perfect=1, finalised_at=NOW
-        )
+            awards=awards, draws=None, names={}, units={}, digest="d" * 64, checksum=asked.checksum, perfect=1, finalised_at=NOW,
+            basis=head.basis,
+        )  # fmt: skip
         assert await self.settlements.settle(PLAN.id, outcome)
 
-    async def judge(self, participant: str) -> str:
+    async def judge(self, participant: str, verdict: Verdict = "valid", revision: int = 0) -> str:
         """One attempt of the round with its verdict; returns its id."""
         judged = Judged(
             participant=participant, round=PLAN.id, n=1, unit="A", categories=(), started=0, received=1, digest=bytes(16),
-            prediction=None, verdict="valid", correct=9, total=20, key_version=1, rules=0,
+            prediction=None, verdict=verdict, correct=9, total=20, key_version=1, rules=0, revision=revision,
         )  # fmt: skip
         await Verdicts(self.store).settle([judged])
         return judged.attempt

@@ -42,7 +42,7 @@ def face(runtime: Runtime) -> Face:
     api = Api(book, verdicts, standings, settlements, Bearers(runtime.secrets), runtime.clock)
     jury, trials = Jury(runtime, book), Trials(runtime.store)
     pages = Pages(book, casebook, verdicts, standings, jury, trials, runtime.clock)
-    closing = Closing(book, casebook, standings, settlements, exclusions, trials, journals, runtime.clock)
+    closing = Closing(book, casebook, verdicts, standings, settlements, exclusions, trials, journals, runtime.clock, runtime.bus)
     settling = SettlePages(closing, book, settlements, runtime.settings, key, runtime.clock)
     public = PublicPages(book, standings, settlements, key)
     admin = AdminApi(closing, casebook, jury, trials)

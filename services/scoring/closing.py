@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from services.events import ContestBook, ContestPublished, JournalDrained, RoundPlan
+from services.kit.bus import Bus
 from services.kit.clock import Clock, us_of
 from services.kit.problems import Problem
 from services.scoring.casebook import Casebook, Review
@@ -20,7 +21,7 @@ from services.scoring.jury import reason_of
 from services.scoring.mending import Trials
 from services.scoring.prizes import Prize
 from services.scoring.settlement import Override, Settlement, Settlements
-from services.scoring.store import Head, Standings
+from services.scoring.store import Head, Standings, Verdicts, encoded, marks_of, taken_in
 
 PROPOSED = "Đang có một đáp án mới chờ quyết định. Hãy công bố hoặc bỏ nó trước."
 
@@ -95,21 +96,24 @@ class Ready(NamedTuple):
 
 
 class Closing:
-    """The steps from a ranked round to a published one."""
+    """The steps from a ranked round to a published one. What looks at how a round stands raises BusDown, too."""
 
     def __init__(
         self,
         book: ContestBook,
         casebook: Casebook,
+        verdicts: Verdicts,
         standings: Standings,
         settlements: Settlements,
         exclusions: Exclusions,
         trials: Trials,
         journals: Journals,
         clock: Clock,
+        bus: Bus,
     ) -> None:
-        self._book, self._casebook, self._standings, self._settlements = book, casebook, standings, settlements
-        self._exclusions, self._trials, self._journals, self._clock = exclusions, trials, journals, clock
+        self._book, self._casebook, self._verdicts = book, casebook, verdicts
+        self._standings, self._settlements = standings, settlements
+        self._exclusions, self._trials, self._journals, self._clock, self._bus = exclusions, trials, journals, clock, bus
 
     def round(self, round: str) -> tuple[RoundPlan, ContestPublished]:
         """A round and its contest. Raises Problem 404."""
@@ -138,13 +142,14 @@ class Closing:
         )
 
     async def _is_newest(self, plan: RoundPlan, head: Head) -> bool:
-        """Whether a ranking holds all that was judged by now, and ranks nobody by an attempt that a person has disqualified: to
-        rank anew takes its time."""
-        if head.marks != await self._standings.marks(plan.id):
-            return False
-        out = {(r.participant, r.n) for r in await self._casebook.ruled(plan.id) if r.disqualified}
-        ranked = [(who, await self._standings.rank(plan.id, head, who)) for who in {who for who, _ in out}]
-        return not any(standing is not None and (who, standing[0]) in out for who, standing in ranked)
+        """Whether a ranking holds all that people have ruled and all that was judged by now: to rank anew takes its time."""
+        ruled = {ruling.attempt: ruling.disqualified for ruling in await self._casebook.ruled(plan.id)}
+        standing = await self._verdicts.standing(ruled)
+        if any((judged.verdict == "disqualified") != ruled[attempt] for attempt, judged in standing.items()):
+            return False  # A ruling is on its way: the brokers may not even have it yet.
+        ends = await self._bus.end_offsets("rulings")
+        views = await self._standings.views()
+        return taken_in("rulings", ends, views) and head.marks == encoded(marks_of(plan.id, views))
 
     async def set_aside(self, plan: RoundPlan, reason: str, by: str) -> Override:
         """Goes on without what may be set aside. Raises Problem 409 where there is no such thing, or 422."""
@@ -245,7 +250,7 @@ class Closing:
         """For good. Raises Problem 409."""
         ready = await self._unblocked(plan)
         outcome = ready.settlement.outcome
-        if outcome is None or outcome.checksum != ready.head.checksum:
+        if outcome is None or outcome.basis != ready.head.basis:
             raise Problem(409, "ranking-changed", "Xếp hạng đã thay đổi từ khi tính giải. Hãy mở lại và tính lại.")
         _done(await self._settlements.publish(plan.id))
 

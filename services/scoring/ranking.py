@@ -25,7 +25,7 @@ from services.scoring.mending import Trier
 from services.scoring.reviewing import Reviewer
 from services.scoring.settlement import Settlements
 from services.scoring.settling import Settler
-from services.scoring.store import PAGE, Head, Standings, View, marks_of, read_state, read_views
+from services.scoring.store import PAGE, Head, Standings, View, encoded, marks_of, read_state, read_views, taken_in
 from services.scoring.worker import TOPICS
 
 GRACE = timedelta(seconds=5)
@@ -70,7 +70,8 @@ class Ranker:
         if not plans:
             return
         views = await read_views(self._runtime.store)
-        told = not await self._reviewer.tell_rulings() and await self._judged("rulings", views)
+        ends = await self._runtime.bus.end_offsets("rulings")
+        told = not await self._reviewer.tell_rulings() and taken_in("rulings", ends, views)
         for plan in plans:
             if now >= plan.closes + GRACE:
                 marks = marks_of(plan.id, views)
@@ -79,11 +80,6 @@ class Ranker:
                     await self._trier.turn(plan, marks)
             elif plan.prediction is None and self._runtime.clock.monotonic() >= self._due.get(plan.id, 0):
                 await self._rank_for_now(plan, marks_of(plan.id, views))
-
-    async def _judged(self, topic: str, views: Mapping[int, View]) -> bool:
-        """Whether the owners have taken in all that the topic holds now."""
-        ends = await self._runtime.bus.end_offsets(topic)
-        return all(p in views and views[p].offsets.get(topic, 0) >= end for p, end in ends.items() if end)
 
     async def _complete(self, plan: RoundPlan, views: Mapping[int, View]) -> bool:
         """Whether the owners have judged, by this plan, all that was in the log when the round was first seen to have ended."""
@@ -98,7 +94,7 @@ class Ranker:
         return reached and all((mark.closes, mark.key) == by for mark in marks_of(plan.id, views).values())
 
     async def _rank(self, plan: RoundPlan, marks: Mapping[int, Mark]) -> None:
-        basis, closes = _encoded(marks), us_of(plan.closes)
+        basis, closes = encoded(marks), us_of(plan.closes)
         if self._ranked.get(plan.id) == (basis, closes):
             return
         head = await self._standings.head(plan.id)
@@ -153,7 +149,7 @@ class Ranker:
 
     async def _rank_for_now(self, plan: RoundPlan, marks: Mapping[int, Mark]) -> None:
         """The top of a round that runs, where nothing is to be predicted: from the snapshots as they are."""
-        basis, began = _encoded(marks), self._runtime.clock.monotonic()
+        basis, began = encoded(marks), self._runtime.clock.monotonic()
         if self._provisional.get(plan.id) == basis:
             return
         entries = await self._entries(plan.id, marks)
@@ -191,7 +187,3 @@ def by_unit(rows: Sequence[Row], units: Mapping[str, Unit]) -> dict[str, list[Ro
             scopes.setdefault(code, []).append(row)
             code = units[code].parent if code in units else None
     return scopes
-
-
-def _encoded(marks: Mapping[int, Mark]) -> bytes:
-    return msgspec.msgpack.encode(marks)

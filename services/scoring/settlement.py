@@ -34,7 +34,7 @@ _prizes = msgspec.json.Decoder(tuple[Prize, ...])
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """Who won, and how: what the pages show. `names` is what everyone may see of each winner, by their id in the file;
     `finalised` (of a round) and `awarded` are the events that tell of it, `uncounted` the units that did not compete by rate
-    because nobody knows their headcount."""
+    because nobody knows their headcount. `checksum` names the standings, `basis` all that the file rests on (`Head.basis`)."""
 
     awards: tuple[Award, ...]
     draws: Draws | None
@@ -47,6 +47,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     finalised: RoundFinalised | None = None
     awarded: PrizesAwarded | None = None
     uncounted: tuple[str, ...] = ()
+    basis: str = ""
 
 
 class Override(msgspec.Struct, frozen=True, kw_only=True):

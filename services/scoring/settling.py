@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import gzip
 import io
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import structlog
 
 from services.events import ContestPublished, ParticipantErased, ParticipantRegistered, RoundFinalised, RoundPlan
-from services.kit.bus import NotReady
+from services.kit.bus import BusDown, Transient
 from services.kit.clock import us_of
 from services.kit.cloudevents import type_of
 from services.kit.notary import Notary
@@ -28,9 +29,12 @@ from services.scoring.headcounts import Headcounts
 from services.scoring.overall import Overall, Part
 from services.scoring.publication import Final
 from services.scoring.settlement import Committed, Outcome, Settlement, Settlements
-from services.scoring.store import Head, Standings, marks_of, read_states, read_views
+from services.scoring.store import Head, Standings, encoded, marks_of, read_states, read_views
 
 log = structlog.get_logger(__name__)
+
+UNPUBLISHED = "Còn vòng thi chưa công bố kết quả."
+FAILED = "Không tính được giải: hệ thống gặp lỗi. Hãy báo người vận hành."
 
 DISQUALIFIED = "disqualified"
 """The reason that the file gives: the words of a person may name somebody."""
@@ -48,12 +52,22 @@ class Settler:
         self._committed: set[str] = set()
 
     async def turn(self) -> None:
-        """Commits, settles, tells. Raises StoreDown or BusDown."""
+        """Commits, settles, tells. Raises StoreDown."""
         await self._commit()
         for settlement in await self._settlements.asked():
-            await self._settle(settlement)
+            await self._apart(self._settle, settlement)
         for settlement in await self._settlements.untold():
-            await self._tell(settlement)
+            await self._apart(self._tell, settlement)
+
+    async def _apart(self, step: Callable[[Settlement], Awaitable[None]], settlement: Settlement) -> None:
+        """One settlement stops neither another nor the ranking of rounds: what fails is tried again at the next turn."""
+        try:
+            await step(settlement)
+        except (Transient, BusDown) as error:
+            log.warning("settling.put_off", of=settlement.round, error=str(error))
+        except Exception:
+            log.exception("settling.failed", of=settlement.round)
+            await self._settlements.give_up(settlement.round, FAILED)
 
     async def _commit(self) -> None:
         book = self._library.book
@@ -75,7 +89,11 @@ class Settler:
         excluded: dict[str, str] = {}
         parts: list[Part] = []
         for plan in self._library.book.rounds(contest.contest):
-            parts.append(await self._part(plan))
+            part = await self._part(plan)
+            if part is None:
+                await self._settlements.give_up(contest.contest, UNPUBLISHED)
+                return
+            parts.append(part)
             excluded |= {each.participant: each.why for each in await self._exclusions.of(plan.id)}
         known = Overall(
             contest=contest.contest,
@@ -113,11 +131,11 @@ class Settler:
         agreed = {who: each for who, each in last.items() if isinstance(each, ParticipantRegistered)}
         return {who: each.name for who, each in agreed.items() if each.consent == version}
 
-    async def _part(self, plan: RoundPlan) -> Part:
-        """A published round, from the file that everyone has."""
+    async def _part(self, plan: RoundPlan) -> Part | None:
+        """A published round, from the file that everyone has; None where it is not published."""
         settlement, committed = await self._settlements.get(plan.id), await self._settlements.committed(plan.id)
-        if settlement.outcome is None or committed is None:
-            raise NotReady(f"the round {plan.id} is not published")
+        if settlement.phase != "published" or settlement.outcome is None or committed is None:
+            return None
         digest, rows = settlement.outcome.digest, await self._rows(plan.id, settlement.outcome.checksum)
         packed = b"".join([piece async for piece in self._settlements.file(plan.id, digest)])
         lines = (await asyncio.to_thread(gzip.decompress, packed)).splitlines()
@@ -151,7 +169,7 @@ class Settler:
         if self._library.proposal(plan.id) is not None:
             await self._settlements.give_up(plan.id, PROPOSED)
             return
-        judged = await self._judged(plan.id)
+        judged = await self._judged(plan.id, head)
         if committed is None or judged is None:
             return  # not yet; the next turn looks again
         final = await self._final(plan, settlement, head, committed, judged)
@@ -180,6 +198,7 @@ class Settler:
             ),
             awarded=awards.awarded(final, concluded),
             uncounted=awards.uncounted(final),
+            basis=head.basis,
         )
         return outcome, out.getvalue()
 
@@ -213,8 +232,11 @@ class Settler:
             override=settlement.override is not None,
         )
 
-    async def _judged(self, round: str) -> list[Judged] | None:
+    async def _judged(self, round: str, head: Head) -> list[Judged] | None:
+        """What stands for every attempt of a round; None while it is not what was ranked."""
         marks, keyed = marks_of(round, await read_views(self._runtime.store)), self._library.standing_key(round)
+        if encoded(marks) != head.marks:
+            return None  # it is being ranked anew
         if keyed is not None and any(mark.key != keyed.version for mark in marks.values()):
             return None  # a mended key is being applied
         states = await read_states(self._runtime.store, round, marks)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -131,6 +132,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     told: bool = False
 
     @property
+    def basis(self) -> str:
+        """Names all that a published file of these standings rests on: also the attempts that no row shows."""
+        return sha256(f"{self.revision}\n{self.checksum}\n".encode() + self.marks).hexdigest()
+
+    @property
     def tally(self) -> Tally:
         return Tally(self.attempts, self.valid, self.perfect)
 
@@ -163,9 +169,9 @@ class Standings:
         self._database, self._pages, self._ranks = database, database["standings"], database["ranks"]
         self._heads, self._provisional = database["rounds"], database["provisional"]
 
-    async def marks(self, round: str) -> bytes:
-        """On what a ranking that is made now would rest, as a head has it. Raises StoreDown."""
-        return msgspec.msgpack.encode(marks_of(round, await read_views(self._database)))
+    async def views(self) -> dict[int, View]:
+        """How far the partitions have come. Raises StoreDown."""
+        return await read_views(self._database)
 
     async def head(self, round: str) -> Head | None:
         """The standings of a round that has been ranked. Raises StoreDown."""
@@ -274,6 +280,16 @@ async def read_views(database: Database) -> dict[int, View]:
         return {d["_id"]: View(d["offsets"], _marks.decode(d["body"])) async for d in views(database).find({})}
 
 
+def taken_in(topic: str, ends: Mapping[int, int], views: Mapping[int, View]) -> bool:
+    """Whether the owners have taken in all of a topic up to these ends of its partitions."""
+    return all(p in views and views[p].offsets.get(topic, 0) >= end for p, end in ends.items() if end)
+
+
 def marks_of(round: str, views: Mapping[int, View]) -> dict[int, Mark]:
     """The marks of a round, by partition."""
     return {p: view.rounds[round] for p, view in sorted(views.items()) if round in view.rounds}
+
+
+def encoded(marks: Mapping[int, Mark]) -> bytes:
+    """Marks as a head has them."""
+    return msgspec.msgpack.encode(marks)

@@ -109,7 +109,7 @@ async def run(site: Site, count: int, reads: int) -> dict[str, float]:
     assert head is not None
     await settlements.plan(PLAN.id, [Prize(name="Nhất", count=1), Prize(name="Khuyến khích", count=20)], [])
     await settlements.ask(PLAN.id, head.checksum, override=None)
-    committed, judged = await settlements.committed(PLAN.id), await settler._judged(PLAN.id)
+    committed, judged = await settlements.committed(PLAN.id), await settler._judged(PLAN.id, head)
     assert committed is not None
     assert judged is not None
     with timed("prizes and draw", took):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from services.kit.clock import us_of
 from services.kit.problems import Problem
 from services.scoring.domain import Mark, Row
 from services.scoring.prizes import Prize
-from services.scoring.store import views
+from services.scoring.store import encoded, views
 from tests.console_house import submit
 from tests.scoring_house import CLOSES, LONG_AGO, NOW, PLAN, ScoringHouse
 
@@ -163,27 +164,70 @@ async def test_who_is_excluded_is_on_record_until_the_prizes_are_worked_out(scor
 
 async def test_a_winner_who_is_disqualified_at_the_last_moment_is_not_published(scoring: ScoringHouse) -> None:
     await scoring.rank()
-    rows = [Row(1, "an", 2, "A", "A", 9, 1000, None), Row(2, "binh", 1, "B", "A", 8, 1000, None)]
-    await scoring.standings.write(PLAN.id, "c" * 64, {"": rows})
+    await scoring.judge("an")
+    await scoring.judge("binh")
     await scoring.closing.settle(PLAN, PRIZES, ())
     await scoring.outcome()
-    await scoring.casebook.rule([ruling("an", 1, True), ruling("binh", 1, True), ruling("binh", 1, False, 2)])
+    await scoring.casebook.rule([ruling("binh", True), ruling("binh", False, 2)])
     assert await lacking(scoring) == []
-    await scoring.casebook.rule([ruling("an", 2, True)])
+    await scoring.casebook.rule([ruling("an", True)])
     with pytest.raises(Problem, match="not-ranked"):
+        await scoring.closing.publish(PLAN)
+
+
+async def test_one_who_is_reinstated_at_the_last_moment_is_waited_for(scoring: ScoringHouse) -> None:
+    await scoring.rank()
+    await scoring.judge("an", "disqualified")
+    await scoring.casebook.rule([ruling("an", True), ruling("an", False, 2)])
+    assert await lacking(scoring) == ["not-ranked"], "the ruling is on its way to the log"
+    await scoring.judge("an", "valid", revision=1)
+    scoring.bus.ends["rulings"] = {0: 2, 1: 0}
+    await view(scoring, {"rulings": 1}, {})
+    assert await lacking(scoring) == ["not-ranked"], "the ruling has been judged by, and not yet written to a view"
+    await view(scoring, {"rulings": 2}, {})
+    assert await lacking(scoring) == []
+
+
+async def test_what_no_ranked_row_shows_keeps_an_old_outcome_from_being_published(scoring: ScoringHouse) -> None:
+    await scoring.rank()
+    await scoring.closing.settle(PLAN, PRIZES, ())
+    await scoring.outcome()
+    head = await scoring.standings.head(PLAN.id)
+    assert head
+    counted = msgspec.structs.replace(head, revision=1, valid=head.valid - 1)  # another tally under the same checksum
+    assert await scoring.standings.claim(PLAN.id, head, counted)
+    with pytest.raises(Problem, match="ranking-changed"):
+        await scoring.closing.publish(PLAN)
+    await scoring.closing.reopen(PLAN)
+    await scoring.closing.settle(PLAN, PRIZES, ())
+    await scoring.outcome()
+    rounds = {PLAN.id: Mark(us_of(CLOSES), 0, 7)}
+    await view(scoring, {}, rounds)  # one attempt out and another in again: the same tally on other marks
+    basis = encoded({0: rounds[PLAN.id]})
+    assert await scoring.standings.claim(PLAN.id, counted, msgspec.structs.replace(counted, marks=basis))
+    review = await scoring.casebook.review(PLAN.id)
+    assert review
+    await scoring.casebook.file(PLAN.id, [], replace(review, basis=basis))
+    assert await lacking(scoring) == []
+    with pytest.raises(Problem, match="ranking-changed"):
         await scoring.closing.publish(PLAN)
 
 
 async def test_what_was_judged_since_the_ranking_is_waited_for(scoring: ScoringHouse) -> None:
     await scoring.rank()
-    mark = msgspec.msgpack.encode({PLAN.id: Mark(us_of(CLOSES), 0, 7)})
-    await views(scoring.store).insert_many([{"_id": 0, "offsets": {}, "body": Binary(mark)}])
+    await view(scoring, {}, {PLAN.id: Mark(us_of(CLOSES), 0, 7)})
     assert await lacking(scoring) == ["not-ranked"]
 
 
-def ruling(who: str, n: int, disqualified: bool, revision: int = 1) -> AttemptRuled:
+async def view(scoring: ScoringHouse, offsets: dict[str, int], rounds: dict[str, Mark]) -> None:
+    """How far the only partition has come."""
+    body = {"offsets": offsets, "body": Binary(msgspec.msgpack.encode(rounds))}
+    await views(scoring.store).update_one({"_id": 0}, {"$set": body}, upsert=True)
+
+
+def ruling(who: str, disqualified: bool, revision: int = 1) -> AttemptRuled:
     return AttemptRuled(
-        time=NOW, attempt=f"{who}:{PLAN.id}:{n}", participant=who, round=PLAN.id, n=n, disqualified=disqualified,
+        time=NOW, attempt=f"{who}:{PLAN.id}:1", participant=who, round=PLAN.id, n=1, disqualified=disqualified,
         reason="nhờ thi hộ", by="o1", revision=revision,
     )  # fmt: skip
 

@@ -9,7 +9,14 @@ import msgspec
 import pytest
 from bson import Binary
 
-from services.events import ParticipantErased, ParticipantRegistered, PrizesAwarded, RoundFinalised, decode, encode
+from services.events import (
+    ParticipantErased,
+    ParticipantRegistered,
+    PrizesAwarded,
+    RoundFinalised,
+    decode,
+    encode,
+)
 from services.kit.bus import Record
 from services.kit.clock import us_of
 from services.kit.console import Role
@@ -17,12 +24,14 @@ from services.kit.problems import Problem
 from services.kit.runtime import Runtime
 from services.kit.security import Secrets
 from services.kit.settings import Settings
+from services.scoring import settling
+from services.scoring.domain import Mark, State
 from services.scoring.handlers import Library
 from services.scoring.headcounts import Headcounts
 from services.scoring.prizes import Prize
 from services.scoring.settlement import Outcome
 from services.scoring.settling import Settler
-from services.scoring.store import Head
+from services.scoring.store import Head, snapshots, views
 from tests.console_house import submit
 from tests.scoring_house import CONTEST, NOW, PLAN, ScoringHouse
 from tests.unit.published_round import SALT, final_round, written
@@ -140,6 +149,47 @@ async def test_a_round_is_told_as_it_was_settled_whatever_was_ranked_since(scori
     await worker.turn()
     await worker.turn()
     assert [decode(each.headers["ce_type"], each.value) for each in scoring.bus.published] == [finalised]
+
+
+async def test_a_round_is_settled_by_what_was_ranked_alone(scoring: ScoringHouse, tmp_path: Path) -> None:
+    worker = settler(scoring, tmp_path)
+    await scoring.rank()
+    await scoring.settlements.ask(PLAN.id, "c" * 64, None)
+    mark = Binary(msgspec.msgpack.encode({PLAN.id: Mark(us_of(PLAN.closes), 0, 7)}))
+    await views(scoring.store).insert_many([{"_id": 0, "offsets": {}, "body": mark}])
+    await snapshots(scoring.store).insert_many(
+        [{"_id": 0, "body": msgspec.msgpack.encode(State(rounds={PLAN.id: Mark(us_of(PLAN.closes), 0, 7)}))}]
+    )
+    await worker.turn()
+    assert (await scoring.settlements.get(PLAN.id)).phase == "asked", "it is being ranked anew"
+    await views(scoring.store).delete_many({})
+    await worker.turn()
+    outcome, head = (await scoring.settlements.get(PLAN.id)).outcome, await scoring.standings.head(PLAN.id)
+    assert outcome
+    assert head
+    assert outcome.basis == head.basis
+
+
+async def test_no_settlement_stops_another(scoring: ScoringHouse, tmp_path: Path) -> None:
+    worker = settler(scoring, tmp_path)
+    await scoring.rank()
+    for each in ("a.round-that-nobody-knows", "thi", PLAN.id):
+        await scoring.settlements.ask(each, "c" * 64, None)
+    await worker.turn()
+    assert (await scoring.settlements.get(PLAN.id)).phase == "settled"
+    contest = await scoring.settlements.get("thi")
+    assert (contest.phase, contest.fault) == ("draft", settling.UNPUBLISHED)
+
+
+async def test_a_settlement_that_fails_is_given_up_with_a_reason(scoring: ScoringHouse, tmp_path: Path) -> None:
+    worker = settler(scoring, tmp_path)
+    await publish_round(scoring)
+    for piece in scoring.store["files"].documents.values():
+        piece["body"] = Binary(b"damaged")
+    await scoring.closing.settle_contest("thi", (Prize(name="Giải Nhất", count=1),))
+    await worker.turn()
+    contest = await scoring.settlements.get("thi")
+    assert (contest.phase, contest.fault) == ("draft", settling.FAILED)
 
 
 async def test_winners_who_agreed_are_named_in_full_and_nobody_else(scoring: ScoringHouse, tmp_path: Path) -> None:
