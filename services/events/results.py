@@ -23,7 +23,8 @@ class StandingRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoundRanked(Event, frozen=True, kw_only=True):
-    """A round has its standings: how many, and the checksum (SHA-256, hex) over all rows in order."""
+    """A round has its standings: how many, and the checksum (SHA-256, hex) over all rows in order. Of a round with a prediction
+    it is told with the final result."""
 
     type: ClassVar[str] = PREFIX + "round.ranked.v1"
     topic: ClassVar[str] = "results"

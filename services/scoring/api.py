@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
 from services.events import ContestBook, RoundPlan, state_at
+from services.events.units import successor
 from services.kit.clock import Clock, us_of
 from services.kit.problems import Problem
 from services.kit.tokens import Bearers
 from services.kit.web import OWNER, problems
 from services.scoring.domain import Judged, Row
+from services.scoring.handlers import shown_live
 from services.scoring.publication import person_of, row_code
+from services.scoring.scopes import day_of
 from services.scoring.settlement import Settlements
 from services.scoring.store import Head, Standings, Verdicts
 
@@ -121,33 +125,33 @@ class Api:
     async def standings(
         self,
         round: str,
-        unit: Annotated[str, Query(description="Code of a unit: only its people and those below it")] = "",
+        unit: Annotated[str, Query(description="Code of a unit: only its people and those below it, in any tree")] = "",
         cursor: Annotated[str, Query(description="`next` of the page before")] = "",
     ) -> StandingsView:
-        """Who stands where. With a prediction to be made, nothing before the round has closed and is ranked."""
+        """Who stands where. With a prediction to be made, nothing before the result is published; where scores are shown after
+        closing, nothing before that. While the round runs, the first 500 of everybody or of the unit."""
         plan = self._book.round(round)
         if plan is None:
             raise Problem(404, "round", "Không có vòng thi này.")
-        scope = self._scope(plan, unit)
+        if unit and unit not in self._book.units(plan.contest):
+            raise Problem(404, "unit", "Không có đơn vị này trong cuộc thi.", field="unit")
         checksum, page = _position(cursor)
-        head = await self._head(plan)
-        if head is None:
+        head, final = await self._head(plan), await self._is_final(plan)
+        if head is None or not (final or plan.prediction is None):
             return await self._provisional(plan, unit)
+        code = self._standing(plan, unit, plan.closes)
+        scope = "" if code in head.whole else code
         found = await self._standings.page(round, checksum or head.checksum, scope, page)
         if found is None and cursor:
             raise _bad_cursor()
         rows, more = found or ([], False)
         next = f"{checksum or head.checksum}-{page + 1}" if more else None
-        state: Literal["provisional", "final"] = "final" if await self._is_final(plan) else "provisional"
-        return StandingsView(state=state, rows=list(map(_shown, rows)), next=next)
+        return StandingsView(state="final" if final else "provisional", rows=list(map(_shown, rows)), next=next)
 
-    def _scope(self, plan: RoundPlan, unit: str) -> str:
-        """Under which name the rows of a unit are kept: one that holds everybody has none of its own."""
-        units = self._book.units(plan.contest)
-        if unit and unit not in units:
-            raise Problem(404, "unit", "Không có đơn vị này trong cuộc thi.", field="unit")
-        tops = [code for code, each in units.items() if each.parent is None]
-        return "" if [unit] == tops else unit
+    def _standing(self, plan: RoundPlan, unit: str, at: datetime) -> str:
+        """The unit that stands for one then: where it has gone over into another, its rows count there."""
+        contest = self._book.contests.get(plan.contest)
+        return successor(self._book.units(plan.contest), unit, day_of(contest, at)) if contest else unit
 
     async def _head(self, plan: RoundPlan) -> Head | None:
         """The ranking of the round as it closed; None while it runs (again), or is being ranked."""
@@ -157,18 +161,11 @@ class Api:
         return head if head is not None and head.closes == us_of(plan.closes) else None
 
     async def _provisional(self, plan: RoundPlan, unit: str) -> StandingsView:
-        if plan.prediction is not None or self._clock.now() < plan.opens:
+        now = self._clock.now()
+        if not shown_live(plan) or now < plan.opens:
             return StandingsView(state="hidden", rows=[], next=None)
-        rows = await self._standings.provisional(plan.id)
-        shown = [_shown(row) for row in rows if not unit or self._within(plan, row.unit, unit)]
-        return StandingsView(state="provisional", rows=shown, next=None)
-
-    def _within(self, plan: RoundPlan, code: str, unit: str) -> bool:
-        units = self._book.units(plan.contest)
-        above: str | None = code
-        while above is not None and above != unit:
-            above = units[above].parent if above in units else None
-        return above == unit
+        rows = await self._standings.provisional(plan.id, self._standing(plan, unit, now))
+        return StandingsView(state="provisional", rows=list(map(_shown, rows)), next=None)
 
     async def _is_final(self, plan: RoundPlan) -> bool:
         return (await self._settlements.get(plan.id)).phase == "published"

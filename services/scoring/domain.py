@@ -331,10 +331,8 @@ def perfect(entries: Iterable[Entry]) -> int:
     return len({entry.participant for entry in entries if entry.correct == entry.total})
 
 
-def standings(
-    entries: Iterable[Entry], counting: Counting, ranking: Sequence[str], perfect: int, most: int | None = None
-) -> list[Row]:
-    """The people in order of rank (the first `most`), each by the attempt of theirs that counts. The same entries in any order
+def standings(entries: Iterable[Entry], counting: Counting, ranking: Sequence[str], perfect: int) -> list[Row]:
+    """The people in order of rank, each by the attempt of theirs that counts. The same entries in any order
     give the same rows. Raises ValueError for a criterion that is none."""
     key = _key(ranking, perfect)
     standing: dict[str, tuple[tuple[int, ...], Entry]] = {}
@@ -345,7 +343,7 @@ def standings(
     ordered = sorted(standing.values(), key=lambda each: (each[0], each[1].participant))
     rows: list[Row] = []
     last: tuple[int, ...] | None = None
-    for position, (value, entry) in enumerate(ordered[:most], 1):
+    for position, (value, entry) in enumerate(ordered, 1):
         rank = rows[-1].rank if value == last else position
         last = value
         gap = None if entry.prediction is None else abs(entry.prediction - perfect)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b, sha256
 
 import msgspec
@@ -13,8 +13,10 @@ from services.events import (
     ContestBook,
     ParticipantErased,
     ParticipantRegistered,
+    ResultsPublished,
     RoundKeyed,
     RoundPlan,
+    RoundRanked,
     StandingRow,
     SubmissionReceived,
     decode,
@@ -26,6 +28,9 @@ from services.scoring.domain import DIGEST_SIZE, MOST, Entry, Judged, Mark, Row,
 
 Heard = ParticipantRegistered | ParticipantErased | SubmissionReceived | AttemptRuled
 """The events that scoring acts on."""
+
+PAGE = 500
+"""Rows of a page of standings."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -193,6 +198,11 @@ def scored(judged: Judged) -> AttemptScored:
     )
 
 
+def shown_live(plan: RoundPlan) -> bool:
+    """Whether everyone may see a round's standings while it runs: nothing is to be predicted, and scores are shown at once."""
+    return plan.prediction is None and plan.show_score == "at_once"
+
+
 def entry(judged: Judged, name: str) -> Entry:
     """A valid attempt as the ranking sees it."""
     return Entry(
@@ -223,6 +233,14 @@ def published(round: str, rows: Iterable[Row]) -> tuple[StandingRow, ...]:
         )
         for row in rows
     )
+
+
+def ranking_told(ranked: RoundRanked, rows: Sequence[Row]) -> Iterator[ResultsPublished | RoundRanked]:
+    """What tells of a ranking: its pages, then its figures."""
+    for number in range(ranked.pages):
+        page = published(ranked.round, rows[number * PAGE : (number + 1) * PAGE])
+        yield ResultsPublished(time=ranked.time, round=ranked.round, page=number, rows=page, revision=ranked.revision)
+    yield ranked
 
 
 def checksum(round: str, rows: Sequence[Row]) -> str:

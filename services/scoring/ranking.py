@@ -7,13 +7,13 @@ verdicts. Two who rank at once, or one who begins again after a crash, come to t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 
 import msgspec
 import structlog
 
-from services.events import ResultsPublished, RoundPlan, RoundRanked, Unit
+from services.events import Event, RoundPlan, RoundRanked
 from services.kit.bus import BusDown, Transient
 from services.kit.clock import us_of
 from services.kit.runtime import Runtime
@@ -23,9 +23,10 @@ from services.scoring.handlers import Library
 from services.scoring.headcounts import Headcounts
 from services.scoring.mending import Trier
 from services.scoring.reviewing import Reviewer
+from services.scoring.scopes import by_unit, closing_day, day_of
 from services.scoring.settlement import Settlements
 from services.scoring.settling import Settler
-from services.scoring.store import PAGE, Head, Standings, View, encoded, marks_of, read_state, read_views, taken_in
+from services.scoring.store import Head, Standings, View, encoded, marks_of, read_state, read_views, taken_in
 from services.scoring.worker import TOPICS
 
 GRACE = timedelta(seconds=5)
@@ -50,6 +51,7 @@ class Ranker:
         self._ranked: dict[str, tuple[bytes, int]] = {}
         self._settler, self._trier = Settler(runtime, library, headcounts), Trier(runtime, library)
         self._provisional: dict[str, bytes] = {}
+        self._shown: dict[str, set[str]] = {}
         self._due: dict[str, float] = {}
 
     async def run(self, stop: Callable[[], bool]) -> None:
@@ -78,7 +80,7 @@ class Ranker:
                 if told and await self._complete(plan, views) and await self._reviewer.cleared(plan, marks):
                     await self._rank(plan, marks)
                     await self._trier.turn(plan, marks)
-            elif plan.prediction is None and self._runtime.clock.monotonic() >= self._due.get(plan.id, 0):
+            elif handlers.shown_live(plan) and self._runtime.clock.monotonic() >= self._due.get(plan.id, 0):
                 await self._rank_for_now(plan, marks_of(plan.id, views))
 
     async def _complete(self, plan: RoundPlan, views: Mapping[int, View]) -> bool:
@@ -113,16 +115,23 @@ class Ranker:
         rows = domain.standings(valid, plan.counting, plan.ranking, tally.perfect)
         checksum = handlers.checksum(plan.id, rows)
         if head is None or (head.checksum, head.closes, head.tally) != (checksum, closes, tally):
-            await self._standings.write(plan.id, checksum, by_unit(rows, self._book.units(plan.contest)))
-            new = self._head(head, checksum, closes, basis, len(rows), tally)
+            contest = self._book.contests[plan.contest]
+            scopes = by_unit(rows, contest, closing_day(contest, plan))
+            whole = {code for code, held in scopes.items() if code and len(held) == len(rows)}
+            await self._standings.write(plan.id, checksum, {code: scopes[code] for code in scopes.keys() - whole})
+            new = self._head(head, checksum, closes, basis, len(rows), tally, tuple(sorted(whole)))
         else:
             new = msgspec.structs.replace(head, marks=basis)
         if await self._standings.claim(plan.id, head, new) and not new.told:
-            await self._tell(plan, new, rows)
+            # What was to be predicted is told with the final result alone: until then the round may be extended.
+            if plan.prediction is None:
+                await self._publish(handlers.ranking_told(new.told_as(RoundRanked, plan, new.ranked_at), rows))
             await self._standings.claim(plan.id, new, msgspec.structs.replace(new, told=True))
             log.info("round.ranked", round=plan.id, revision=new.revision, people=new.people)
 
-    def _head(self, held: Head | None, checksum: str, closes: int, basis: bytes, people: int, tally: Tally) -> Head:
+    def _head(
+        self, held: Head | None, checksum: str, closes: int, basis: bytes, people: int, tally: Tally, whole: tuple[str, ...]
+    ) -> Head:
         return Head(
             revision=held.revision + 1 if held else 0,
             checksum=checksum,
@@ -133,31 +142,26 @@ class Ranker:
             attempts=tally.attempts,
             valid=tally.valid,
             perfect=tally.perfect,
+            whole=whole,
         )
 
-    async def _tell(self, plan: RoundPlan, head: Head, rows: Sequence[Row]) -> None:
-        for start in range(0, len(rows), PAGE):
-            page = handlers.published(plan.id, rows[start : start + PAGE])
-            number = start // PAGE
-            await self._publish(
-                ResultsPublished(time=head.ranked_at, round=plan.id, page=number, rows=page, revision=head.revision)
-            )
-        await self._publish(head.told_as(RoundRanked, plan, head.ranked_at))
-
-    async def _publish(self, event: ResultsPublished | RoundRanked) -> None:
-        await self._runtime.bus.publish([self._runtime.outgoing(event)])
+    async def _publish(self, events: Iterable[Event]) -> None:
+        for event in events:
+            await self._runtime.bus.publish([self._runtime.outgoing(event)])
 
     async def _rank_for_now(self, plan: RoundPlan, marks: Mapping[int, Mark]) -> None:
-        """The top of a round that runs, where nothing is to be predicted: from the snapshots as they are."""
+        """The top of a round that runs, and of every unit in it, where that may be shown: from the snapshots as they are."""
         basis, began = encoded(marks), self._runtime.clock.monotonic()
         if self._provisional.get(plan.id) == basis:
             return
         entries = await self._entries(plan.id, marks)
         if entries is not None:
-            await self._standings.write_provisional(
-                plan.id, domain.standings(entries[0], plan.counting, plan.ranking, 0, most=PAGE)
-            )
-            self._provisional[plan.id] = basis
+            contest = self._book.contests[plan.contest]
+            rows = domain.standings(entries[0], plan.counting, plan.ranking, 0)
+            scopes = by_unit(rows, contest, day_of(contest, self._runtime.clock.now()), most=handlers.PAGE)
+            gone: dict[str, list[Row]] = {code: [] for code in self._shown.get(plan.id, set()) - scopes.keys()}
+            await self._standings.write_provisional(plan.id, scopes | gone)
+            self._provisional[plan.id], self._shown[plan.id] = basis, set(scopes)
         took = self._runtime.clock.monotonic() - began
         self._due[plan.id] = began + max(_PROVISIONAL_S, _SHARE * took)
 
@@ -175,15 +179,3 @@ class Ranker:
                     valid.append(handlers.entry(judged, name))
             await asyncio.sleep(0)
         return valid, attempts
-
-
-def by_unit(rows: Sequence[Row], units: Mapping[str, Unit]) -> dict[str, list[Row]]:
-    """The rows of everybody (""), and of each unit with all below it; the top of the tree has none of its own where it is one."""
-    tops = [unit.code for unit in units.values() if unit.parent is None]
-    scopes: dict[str, list[Row]] = {"": list(rows)}
-    for row in rows:
-        code: str | None = row.unit
-        while code is not None and not (len(tops) == 1 and code == tops[0]):
-            scopes.setdefault(code, []).append(row)
-            code = units[code].parent if code in units else None
-    return scopes

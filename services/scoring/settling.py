@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import structlog
 
-from services.events import ContestPublished, ParticipantErased, ParticipantRegistered, RoundFinalised, RoundPlan
+from services.events import ContestPublished, ParticipantErased, ParticipantRegistered, RoundFinalised, RoundPlan, RoundRanked
 from services.kit.bus import BusDown, Transient
 from services.kit.clock import us_of
 from services.kit.cloudevents import type_of
@@ -256,10 +256,20 @@ class Settler:
     async def _tell(self, settlement: Settlement) -> None:
         """Tells what was settled, as it was then: the standings may have changed since."""
         outcome = settlement.outcome
+        if outcome is not None and outcome.finalised is not None:
+            await self._tell_ranking(outcome.finalised)
         events = [each for each in (outcome.finalised, outcome.awarded) if each is not None] if outcome else []
         await self._runtime.bus.publish([self._runtime.outgoing(event) for event in events])
         await self._settlements.told(settlement.round)
         log.info("results.told", round=settlement.round)
+
+    async def _tell_ranking(self, finalised: RoundFinalised) -> None:
+        """The standings of a round with a prediction, which nobody outside was told of before."""
+        if self._library.plan(finalised.round).prediction is None:
+            return
+        ranked = RoundRanked(**{name: getattr(finalised, name) for name in RoundRanked.__struct_fields__})
+        for event in handlers.ranking_told(ranked, await self._rows(ranked.round, ranked.checksum)):
+            await self._runtime.bus.publish([self._runtime.outgoing(event)])
 
 
 def _deadline(judged: Judged, plan: RoundPlan) -> int:

@@ -20,6 +20,7 @@ from services.events import RoundPlan, RoundRanked
 from services.kit.bus import partition_of
 from services.kit.store import FACTS, find_ids, insert_facts, store_errors
 from services.scoring.domain import Judged, Mark, Row, State, Tally, Verdict
+from services.scoring.handlers import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from services.kit.store import Collection, Database
 
 R = TypeVar("R", bound=RoundRanked)
-
-PAGE = 500
-"""Rows of a page of standings."""
 
 _WINDOW = 4
 """Revisions of an attempt that are looked for at once: hardly one has more."""
@@ -117,8 +115,8 @@ def _judged(document: Mapping[str, Any]) -> Judged:
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """What a ranked round is: written after all of its pages. `closes` (µs) and `marks` say on what it rests; `told` whether its
-    events are out. `checksum` names the pages."""
+    """What a ranked round is: written after all of its pages. `closes` (µs) and `marks` say on what it rests; `told` whether what
+    is to be told of it by now is out. `checksum` names the pages; units that hold everybody (`whole`) have none of their own."""
 
     revision: int
     checksum: str
@@ -130,6 +128,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     valid: int
     perfect: int
     told: bool = False
+    whole: tuple[str, ...] = ()
 
     @property
     def basis(self) -> str:
@@ -219,16 +218,18 @@ class Standings:
             document = await self._ranks.find_one({"_id": f"{round}/{head.checksum}/{_bucket(participant, head.people)}"})
         return None if document is None else _ranks.decode(document["body"]).get(participant)
 
-    async def provisional(self, round: str) -> list[Row]:
-        """The top of a round that still runs. Raises StoreDown."""
+    async def provisional(self, round: str, unit: str) -> list[Row]:
+        """The top of a unit ("" is everybody) in a round that still runs. Raises StoreDown."""
         with store_errors():
-            document = await self._provisional.find_one({"_id": round})
+            document = await self._provisional.find_one({"_id": f"{round}/{unit}"})
         return [] if document is None else _rows.decode(document["body"])
 
-    async def write_provisional(self, round: str, rows: Sequence[Row]) -> None:
-        """Replaces the top of a round that still runs. Raises StoreDown."""
+    async def write_provisional(self, round: str, scopes: Mapping[str, Sequence[Row]]) -> None:
+        """Replaces the tops of these units in a round that still runs. Raises StoreDown."""
         with store_errors():
-            await self._provisional.update_one({"_id": round}, {"$set": {"body": _binary(rows)}}, upsert=True)
+            for unit, rows in scopes.items():
+                change = {"$set": {"body": _binary(rows)}}
+                await self._provisional.update_one({"_id": f"{round}/{unit}"}, change, upsert=True)
 
 
 def _page_id(round: str, checksum: str, unit: str, page: int) -> str:

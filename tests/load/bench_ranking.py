@@ -119,6 +119,7 @@ async def run(site: Site, count: int, reads: int) -> dict[str, float]:
     with timed("the same again, published file", took):
         await settler.turn()
     assert (await settlements.get(PLAN.id)).outcome is not None
+    await settlements.publish(PLAN.id)
     took |= await pages(runtime, library.book, head.pages, reads)
     await client.drop_database("bench_scoring")
     await house.close()

@@ -137,7 +137,6 @@ def test_the_same_attempts_in_any_order_give_the_same_standings(found, counting,
     assert standings(shuffled, counting, ranking, perfect(shuffled)) == rows
     assert sorted(row.participant for row in rows) == sorted({entry.participant for entry in found})
     assert all(row.rank == position or row.rank == before.rank for position, (before, row) in enumerate(pairwise(rows), 2))
-    assert standings(found, counting, ranking, perfect(found), most=2) == rows[:2]
 
 
 @given(entries)

@@ -17,6 +17,7 @@ from services.events import (
     AttemptRuled,
     AttemptScored,
     ContestBook,
+    ContestPublished,
     Event,
     ParticipantErased,
     ParticipantRegistered,
@@ -25,6 +26,7 @@ from services.events import (
     RoundPlan,
     RoundRanked,
     SubmissionReceived,
+    Unit,
     decode,
     encode,
 )
@@ -51,7 +53,11 @@ MENDED = RoundKeyed(time=LATER, round="r", version=2, papers={"001": "AB-"}, rea
 PLAN = RoundPlan(
     id="r", contest="c", name="Tuần 1", opens=OPENS, closes=CLOSES, questions=3, minutes=15, attempts=3, counting="best",
     ranking=("correct desc", "prediction_gap asc", "elapsed asc", "received_at asc"),
-    prediction="Bao nhiêu?", show_score="at_once", show_key="after_close",
+    prediction=None, show_score="at_once", show_key="after_close",
+)  # fmt: skip
+CONTEST = ContestPublished(
+    time=OPENS, contest="c", title="Thi", kind="", owner="", timezone="Asia/Ho_Chi_Minh", documents=(), categories=(),
+    units=(Unit(code="u", parent=None, name="U", kind="ward"),), rounds=(),
 )  # fmt: skip
 EXTENDED = msgspec.structs.replace(PLAN, closes=LATER, revision=1)
 
@@ -99,7 +105,9 @@ def record(offset: int, event: Event) -> Record:
 class House:
     """One partition of the log with a worker on it, which a test may kill, replace, and let linger."""
 
-    def __init__(self, log: Sequence[Event], folder: Path, *, keyed: bool = True) -> None:
+    def __init__(
+        self, log: Sequence[Event], folder: Path, *, keyed: bool = True, plan: RoundPlan = PLAN, units: Sequence[Unit] = ()
+    ) -> None:
         self.log = [record(offset, event) for offset, event in enumerate(log)]
         self.bus, self.clock = FakeBus(), ManualClock(OPENS)
         self.bus.log = self.log
@@ -110,8 +118,7 @@ class House:
             journal=cast("LocalLog", None), store=memory_store(), secrets=Secrets(folder), encode=encode,
         )  # fmt: skip
         self.library = Library(ContestBook())
-        self.library.book._take(PLAN)
-        self.library.book.contests["c"] = cast("Any", None)
+        self.library.book.apply(msgspec.structs.replace(CONTEST, rounds=(plan,), units=tuple(units) or CONTEST.units))
         if keyed:
             self.library.read_key(KEY.type, encode(KEY))
         self.committed = self.position = 0
@@ -141,7 +148,8 @@ class House:
         await self.worker.judge_anew()
 
     def extend(self) -> None:
-        self.library.book.apply(RoundExtended(time=CLOSES, round=EXTENDED))
+        (plan,) = self.library.book.rounds("c")
+        self.library.book.apply(RoundExtended(time=CLOSES, round=msgspec.structs.replace(plan, closes=LATER, revision=1)))
 
     def mend(self) -> None:
         self.library.read_key(MENDED.type, encode(MENDED))

@@ -13,7 +13,9 @@ from services.events import (
     ParticipantErased,
     ParticipantRegistered,
     PrizesAwarded,
+    ResultsPublished,
     RoundFinalised,
+    RoundRanked,
     decode,
     encode,
 )
@@ -130,9 +132,15 @@ async def test_the_published_standings_count_whatever_was_ranked_since(scoring: 
     assert len(outcome.awards) == 1
 
 
-async def test_a_round_is_told_as_it_was_settled_whatever_was_ranked_since(scoring: ScoringHouse, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("prediction", "kinds"), [(None, []), ("Bao nhiêu?", [ResultsPublished, RoundRanked])])
+async def test_a_round_is_told_as_it_was_settled_whatever_was_ranked_since(
+    scoring: ScoringHouse, tmp_path: Path, prediction: str | None, kinds: list[type]
+) -> None:
     worker = settler(scoring, tmp_path)
+    plan = msgspec.structs.replace(PLAN, prediction=prediction)
+    scoring.book.apply(msgspec.structs.replace(CONTEST, rounds=(plan,), revision=1))
     await scoring.rank()
+    await scoring.standings.write(PLAN.id, "c" * 64, {"": FINAL.rows[:9]})
     assert await scoring.settlements.ask(PLAN.id, "c" * 64, None)
     finalised = RoundFinalised(
         time=NOW, round=PLAN.id, contest="thi", people=9, attempts=12, valid=12, perfect=1, pages=1, checksum="c" * 64, revision=0
@@ -148,7 +156,11 @@ async def test_a_round_is_told_as_it_was_settled_whatever_was_ranked_since(scori
     assert await scoring.standings.claim(PLAN.id, head, msgspec.structs.replace(head, revision=1, checksum="e" * 64))
     await worker.turn()
     await worker.turn()
-    assert [decode(each.headers["ce_type"], each.value) for each in scoring.bus.published] == [finalised]
+    *ranking, last = [decode(each.headers["ce_type"], each.value) for each in scoring.bus.published]
+    assert last == finalised
+    assert [type(each) for each in ranking] == kinds, "what was to be predicted is told with the final result alone"
+    assert [len(each.rows) for each in ranking if isinstance(each, ResultsPublished)] == [9 for _ in kinds[:1]]
+    assert [(each.checksum, each.revision) for each in ranking if isinstance(each, RoundRanked)] == [("c" * 64, 0)][: len(kinds)]
 
 
 async def test_a_round_is_settled_by_what_was_ranked_alone(scoring: ScoringHouse, tmp_path: Path) -> None:
