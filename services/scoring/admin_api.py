@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.events import RoundPlan
 from services.kit.console import Account
+from services.kit.console.audit_log import sealed
 from services.kit.i18n import translate
 from services.kit.problems import Problem
 from services.kit.web import language, problems
@@ -18,7 +19,7 @@ from services.kit.web.console import admin_api, audited
 from services.scoring.anomalies import Kind
 from services.scoring.casebook import Casebook, CaseState
 from services.scoring.closing import Closing, Readiness
-from services.scoring.jury import Jury
+from services.scoring.jury import Jury, reason_of
 from services.scoring.mending import Trials
 from services.scoring.prizes import By, Prize
 
@@ -26,7 +27,7 @@ CASES = 100
 """Cases on a page."""
 
 Caller = Annotated[Account, Depends(admin_api("city"))]
-Reason = Annotated[str, Field(description="5 to 500 letters; it goes into the audit log")]
+Reason = Annotated[str, Field(description="5 to 500 letters; the audit log holds its SHA-256")]
 
 
 class Strict(BaseModel):
@@ -190,7 +191,7 @@ class AdminApi:
             raise Problem(404, "case", "Không có trường hợp này.", field="case")
         decide = self._jury.clear if body.action == "clear" else self._jury.disqualify
         case = await decide(body.case, body.reason, caller.id)
-        await audited(request, f"case.{body.action}", case.id, attempts=len(case.attempts), reason=body.reason)
+        await audited(request, f"case.{body.action}", case.id, attempts=len(case.attempts), reason=sealed(reason_of(body.reason)))
 
     async def disqualify(self, request: Request, caller: Caller, round: str, body: AttemptBody) -> None:
         await self._rule(request, caller, round, body, True)
@@ -209,7 +210,7 @@ class AdminApi:
     async def override(self, request: Request, caller: Caller, round: str, body: ReasonBody) -> ResultsView:
         plan = self._plan(round)
         override = await self._closing.set_aside(plan, body.reason, caller.id)
-        await audited(request, "results.override", round, reason=override.reason)
+        await audited(request, "results.override", round, reason=sealed(override.reason))
         return await self._shown(request, plan)
 
     async def reopen(self, request: Request, _: Caller, round: str) -> ResultsView:
@@ -235,7 +236,7 @@ class AdminApi:
             raise Problem(404, "attempt", "Không có lượt thi này.", field="attempt")
         await self._jury.rule(body.attempt, disqualified, body.reason, caller.id)
         action = "attempt.disqualified" if disqualified else "attempt.reinstated"
-        await audited(request, action, body.attempt, reason=body.reason)
+        await audited(request, action, body.attempt, reason=sealed(reason_of(body.reason)))
 
     def _plan(self, round: str) -> RoundPlan:
         return self._closing.round(round)[0]

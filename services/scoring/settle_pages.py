@@ -14,6 +14,7 @@ from starlette.datastructures import FormData
 
 from services.events import ContestBook, ContestPublished, RoundPlan
 from services.kit.clock import Clock
+from services.kit.console.audit_log import sealed
 from services.kit.problems import Problem
 from services.kit.settings import Settings
 from services.kit.web import render
@@ -95,12 +96,13 @@ class SettlePages:
         elif action == "exclude":
             attempt, why, by = _text(form, "attempt"), _text(form, "why"), account_in(request).id
             made = await self._closing.exclude(plan, attempt, why, _text(form, "reason"), by)
-            noted |= {"participant": made.participant, "why": made.why, "reason": made.reason}
+            noted |= {"participant": made.participant, "why": made.why, "reason": sealed(made.reason)}
         elif action == "include":
             noted["participant"] = _text(form, "participant")
             await self._closing.include(plan, noted["participant"])
         elif action == "override":
-            noted["reason"] = (await self._closing.set_aside(plan, _text(form, "reason"), account_in(request).id)).reason
+            override = await self._closing.set_aside(plan, _text(form, "reason"), account_in(request).id)
+            noted["reason"] = sealed(override.reason)
         elif action == "reopen":
             await self._closing.reopen(plan)
         elif action == "publish":

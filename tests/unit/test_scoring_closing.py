@@ -13,6 +13,7 @@ from bson import Binary
 
 from services.events import AttemptRuled
 from services.kit.clock import us_of
+from services.kit.console.audit_log import sealed
 from services.kit.problems import Problem
 from services.scoring.domain import Mark, Row
 from services.scoring.prizes import Prize
@@ -154,6 +155,8 @@ async def test_who_is_excluded_is_on_record_until_the_prizes_are_worked_out(scor
     assert (await submit(browser, PAGE, PAGE, action="include", participant="k3vq")).status_code == 404
     await submit(browser, PAGE, PAGE, **form)
     assert await scoring.house.actions() == ["results.exclude", "results.include", "results.exclude"]
+    assert "ra đề tuần này" not in await scoring.house.noted(), "words may name somebody, and the log is for ever"
+    assert sealed("ra đề tuần này") in await scoring.house.noted()
     await submit(browser, PAGE, PAGE, action="settle", persons="Giải Nhất: 1", rates="Tỷ lệ: 2", least="50", units="Đông: 1")
     settlement = await scoring.settlements.get(PLAN.id)
     assert [(p.name, p.by, p.least) for p in settlement.unit_prizes] == [("Tỷ lệ", "rate", 50), ("Đông", "people", 0)]
