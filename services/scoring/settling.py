@@ -77,6 +77,7 @@ class Settler:
         for plan in self._library.book.rounds(contest.contest):
             parts.append(await self._part(plan))
             excluded |= {each.participant: each.why for each in await self._exclusions.of(plan.id)}
+        day = max(awards.closing_day(contest, part.plan) for part in parts)
         known = Overall(
             contest=contest.contest,
             title=contest.title,
@@ -88,6 +89,8 @@ class Settler:
             drawing=committed.drawing,
             committed_at=committed.committed_at,
             prizes=settlement.prizes,
+            unit_prizes=settlement.unit_prizes,
+            units=awards.figures(contest, day, overall.homes(parts).values(), settlement.unit_prizes, self._headcounts),
             excluded=excluded,
         )
         concluded = overall.conclude(known, overall.standings(known))
@@ -139,6 +142,7 @@ class Settler:
             perfect=0,
             finalised_at=known.finalised_at,
             awarded=overall.awarded(known, rows, concluded),
+            uncounted=awards.uncounted(known.unit_prizes, known.units),
         )
         return outcome, out.getvalue()
 
@@ -179,7 +183,7 @@ class Settler:
                 head.told_as(RoundFinalised, final.plan, final.finalised_at), override=final.override
             ),
             awarded=awards.awarded(final, concluded),
-            uncounted=awards.uncounted(final),
+            uncounted=awards.uncounted(final.unit_prizes, final.units),
         )
         return outcome, out.getvalue()
 
@@ -190,6 +194,7 @@ class Settler:
         keyed = self._library.standing_key(plan.id)
         rows = await self._rows(plan.id, head.checksum)
         ruled = await self._casebook.ruled(plan.id)
+        homes = awards.latest_units(judged)
         return Final(
             plan=plan,
             title=contest.title,
@@ -207,7 +212,9 @@ class Settler:
             prizes=settlement.prizes,
             unit_prizes=settlement.unit_prizes,
             excluded={each.participant: each.why for each in await self._exclusions.of(plan.id)},
-            units=awards.figures(contest, plan, rows, self._headcounts),
+            units=awards.figures(
+                contest, awards.closing_day(contest, plan), homes.values(), settlement.unit_prizes, self._headcounts
+            ),
             drawing=committed.drawing,
             committed_at=committed.committed_at,
             override=settlement.override is not None,
