@@ -72,11 +72,9 @@ class Settler:
         committed = await self._settlements.committed(contest.contest)
         if committed is None:
             return  # not yet; the next turn looks again
-        excluded: dict[str, str] = {}
-        parts: list[Part] = []
-        for plan in self._library.book.rounds(contest.contest):
-            parts.append(await self._part(plan))
-            excluded |= {each.participant: each.why for each in await self._exclusions.of(plan.id)}
+        plans = self._library.book.rounds(contest.contest)
+        parts = [await self._part(plan) for plan in plans]
+        excluded = await self._exclusions.overall(contest.contest, [plan.id for plan in plans])
         day = max(awards.closing_day(contest, part.plan) for part in parts)
         known = Overall(
             contest=contest.contest,
@@ -91,7 +89,7 @@ class Settler:
             prizes=settlement.prizes,
             unit_prizes=settlement.unit_prizes,
             units=awards.figures(contest, day, overall.homes(parts).values(), settlement.unit_prizes, self._headcounts),
-            excluded=excluded,
+            excluded={each.participant: each.why for each in excluded},
         )
         concluded = overall.conclude(known, overall.standings(known))
         known = msgspec.structs.replace(known, names=await self._names(contest.contest, concluded))
