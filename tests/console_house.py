@@ -52,6 +52,11 @@ class ConsoleHouse:
         end, _ = await self.console.audit.head()
         return [entry.action for entry in reversed(await self.console.audit.page(end, 100))]
 
+    async def noted(self) -> str:
+        """All that the audit log holds in words."""
+        end, _ = await self.console.audit.head()
+        return "\n".join(entry.details for entry in await self.console.audit.page(end, 100))
+
     async def close(self) -> None:
         """Closes all browsers."""
         for browser in self.browsers:

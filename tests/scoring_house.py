@@ -18,14 +18,18 @@ from services.kit.security import Secrets
 from services.kit.settings import Settings
 from services.scoring.admin_api import AdminApi
 from services.scoring.casebook import Casebook, Review
+from services.scoring.certificate_pages import CertificatePages
 from services.scoring.closing import Closing
-from services.scoring.domain import Judged, Verdict
+from services.scoring.domain import Judged, Mark, Verdict
 from services.scoring.exclusions import Exclusions
 from services.scoring.journals import Journals
 from services.scoring.jury import Jury
 from services.scoring.mending import Trials
+from services.scoring.organisers import Organisers
+from services.scoring.overall_api import OverallApi
 from services.scoring.overall_pages import OverallPages
 from services.scoring.prizes import Award
+from services.scoring.public_pages import PublicPages
 from services.scoring.settle_pages import SettlePages
 from services.scoring.settlement import Outcome, Settlements
 from services.scoring.statistics import Sums
@@ -108,18 +112,24 @@ class ScoringHouse:
             journal=cast("Any", None), store=self.store, secrets=Secrets(folder), encode=encode,
         )  # fmt: skip
         router = APIRouter()
+        organisers = Organisers(self.store, runtime.secrets.get("phone.key"))
         for part in (
-            SettlePages(self.closing, self.book, self.settlements, settings, bytes(32), self.clock),
-            AdminApi(self.closing, self.casebook, Jury(runtime, self.book), Trials(self.store)),
-            OverallPages(self.closing, self.book, self.settlements),
+            SettlePages(self.closing, self.book, self.settlements, organisers),
+            CertificatePages(self.book, self.settlements, settings, bytes(32), self.clock),
+            PublicPages(self.book, self.standings, self.settlements, bytes(32)),
+            AdminApi(self.closing, self.casebook, Jury(runtime, self.book), Trials(self.store), organisers),
+            OverallPages(self.closing, self.book, self.settlements, organisers),
+            OverallApi(self.closing, self.book, self.settlements, organisers),
             StatsApi(self.book, self.casebook, self.settlements, self.clock),
         ):
             router.include_router(part.router)
         return router
 
-    async def rank(self, submitted: int = 12, judged: int = 12, sums: Sums | None = None) -> None:
+    async def rank(
+        self, submitted: int = 12, judged: int = 12, sums: Sums | None = None, marks: Mapping[int, Mark] | None = None
+    ) -> None:
         """Reviews and ranks the round."""
-        basis = msgspec.msgpack.encode({})
+        basis = msgspec.msgpack.encode(marks or {})
         review = Review(basis=basis, sums=sums or {}, seen=judged, at=NOW, submitted=submitted, judged=judged)
         await self.casebook.file(PLAN.id, [], review)
         head = Head(

@@ -20,6 +20,7 @@ import hmac
 import json
 import os
 import sys
+from collections import Counter
 from datetime import datetime, timedelta, timezone
 from fractions import Fraction
 
@@ -336,9 +337,17 @@ def ladders(header, ranked):
     yield "persons", steps(header["prizes"]), people
     groups = {}
     for prize in header.get("unit_prizes", []):
-        groups.setdefault((prize["by"] or "people", prize["least"]), []).append(prize)
-    for (by, least), prizes in groups.items():
-        yield f"units by {by} >= {least}", steps(prizes), rank_units(header["units"], by, least)
+        groups.setdefault((prize["by"] or "people", prize["least"], *scope(prize)), []).append(prize)
+    for (by, least, tree, level), prizes in groups.items():
+        where = (f" in {tree}" if tree else "") + (f" at {level}" if level else "")
+        units = [unit for unit in header["units"] if scope(unit) == (tree, level)]
+        yield f"units by {by} >= {least}{where}", steps(prizes), rank_units(units, by, least)
+
+
+def scope(each):
+    """The tree of units and the level in it that a prize is for, or a unit stands in; the first tree and its lowest level where
+    nothing is said."""
+    return each.get("tree", ""), each.get("level", 0)
 
 
 def steps(prizes):
@@ -356,6 +365,30 @@ def rank_units(units, by, least):
             continue
         values[unit["code"]] = [min(Fraction(people, headcount), 1), people] if by == "rate" else [people]
     return [(1 + sum(other > value for other in values.values()), code, code) for code, value in values.items()]
+
+
+def check_units(header, homes, report):
+    """The people of each unit from the lines: everybody counts once, where `homes` says (the unit of the latest valid attempt),
+    and in no two units that compete for the same prize. Which units make up another is the organisers' word (`within`)."""
+    there, taken = Counter(homes.values()), set()
+    told = [unit for unit in header.get("units", []) if "within" in unit]
+    for unit in told:
+        people = sum(there[code] for code in unit["within"])
+        if unit["people"] != people:
+            vi, en = "{}: ghi {} người, tính lại được {}", "{}: says {} people, derived {}"
+            facts = unit["code"], unit["people"], people
+            report.differs("units", line(1), vi.format(*facts), en.format(*facts))
+        for code in unit["within"]:
+            if (code, *scope(unit)) in taken:
+                report.differs("units", line(1), f"{code} được tính hai lần", f"{code} counts twice")
+            taken.add((code, *scope(unit)))
+    if told:
+        report.ended("units", f"Số người của {len(told)} đơn vị", f"The people of {len(told)} units")
+
+
+def latest(rows):
+    """The latest valid attempt of each person, by their name in the file."""
+    return {row.person: row for row in sorted(rows, key=lambda row: (row.received, row.n)) if row.verdict == "valid"}
 
 
 def draw(draws, members):
@@ -558,13 +591,13 @@ def check_contest(lines, paths, key, report):
     rounds = check_rounds(header, paths, key, report)
     if rounds is None:
         return
-    for at, (_, _, rows) in enumerate(rounds):
+    for at, (_, _, rows, _) in enumerate(rounds):
         taken = [each.rounds[at] for each in people if each.rounds[at] is not None]
         if sorted(taken) != sorted(rows):
             where = header["rounds"][at]["round"]
             report.differs("people", where, "danh sách người không khớp tệp vòng này", "not the people of this round's file")
     for each in people:
-        each.shares = [rows.get(name) for name, (_, _, rows) in zip(each.rounds, rounds)]
+        each.shares = [rows.get(name) for name, (_, _, rows, _) in zip(each.rounds, rounds)]
     if header["people"] != len(people) or len({each.person for each in people}) != len(people):
         report.differs("people", line(1), "số người không khớp", "the number of people does not fit")
     report.ended("people", f"{len(people)} người của {len(rounds)} vòng", f"{len(people)} people of {len(rounds)} rounds")
@@ -575,11 +608,19 @@ def check_contest(lines, paths, key, report):
         last = keys[each.person]
     check_ranks(people, ranked, report)
     check_draws(header, report)
+    check_units(header, {each.person: home(rounds, each) for each in people}, report)
     check_prizes(header, ranked, report)
 
 
+def home(rounds, person):
+    """The unit in which somebody counts: that of their latest valid attempt of all rounds."""
+    found = [last[name] for name, (_, _, _, last) in zip(person.rounds, rounds) if name in last]
+    return max(enumerate(found), key=lambda each: (each[1].received, each[0]))[1].unit
+
+
 def check_rounds(header, paths, key, report):
-    """(header, number without a fault, {name: row that counts}) of every round, in order; None where a file is missing."""
+    """(header, number without a fault, {name: row that counts}, {name: latest valid row}) of every round, in order; None where a
+    file is missing."""
     found = {}
     for path in paths:
         lines = read(path)
@@ -590,7 +631,7 @@ def check_rounds(header, paths, key, report):
             return None
         told, rows = parsed
         digest = json.loads(lines[-1])["digest"]
-        found[digest] = told, told["perfect"], {row.person: row for row in rows if row.rank is not None}
+        found[digest] = told, told["perfect"], {row.person: row for row in rows if row.rank is not None}, latest(rows)
     wanted = [each["digest"] for each in header["rounds"]]
     for each in header["rounds"]:
         told = found.get(each["digest"])
@@ -614,7 +655,7 @@ def contest_key(header, rounds, person):
     """Smaller is better: the right answers of all rounds, then what the ranking says, added up. Who was not in a round has no
     right answer there, no prediction, and took all the time."""
     correct = gap = elapsed = 0
-    for (told, perfect, _), row in zip(rounds, person.shares):
+    for (told, perfect, _, _), row in zip(rounds, person.shares):
         correct += row.correct if row else 0
         elapsed += row.elapsed if row else told["round"]["minutes"] * 60_000
         if told["round"]["prediction"] is not None:
@@ -648,6 +689,7 @@ def verify(path, key=None, receipt=None, code=None, rounds=()):
             ranked = rank(header, valid, perfect)
             check_ranks(rows, ranked, report)
             check_draws(header, report)
+            check_units(header, {person: row.unit for person, row in latest(rows).items()}, report)
             check_prizes(header, ranked, report)
             check_root(header, rows, report)
             say_override(header)

@@ -88,10 +88,31 @@ class RoundPlan(msgspec.Struct, frozen=True, kw_only=True):
     revision: int = 0
 
 
+class PrizePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """So many prizes (giải) of a name, as the organisers mean to give them. Units are ranked `by` their rate or their people, in
+    a `tree` (empty: the first) at a `level` (1 is the top, 0 the lowest); with a headcount below `least` one does not compete."""
+
+    name: str
+    count: int
+    by: Literal["rate", "people"] | None = None
+    least: int = 0
+    tree: str = ""
+    level: int = 0
+
+
+class PrizePlans(msgspec.Struct, frozen=True, kw_only=True):
+    """The prizes of each round, of the whole contest, and of units in the whole contest."""
+
+    round: tuple[PrizePlan, ...] = ()
+    overall: tuple[PrizePlan, ...] = ()
+    unit: tuple[PrizePlan, ...] = ()
+
+
 class ContestPublished(Event, frozen=True, kw_only=True):
     """A contest in full, with its units and the plan of its rounds as they stood when it was published.
 
     `publishing_consent` is the version of the consent whose holders' full names may be published where they win; empty: nobody's.
+    `prizes` are what the organisers mean to give; what is given is settled after the closing.
     """
 
     type: ClassVar[str] = PREFIX + "contest.published.v1"
@@ -108,6 +129,7 @@ class ContestPublished(Event, frozen=True, kw_only=True):
     rounds: tuple[RoundPlan, ...]
     trees: tuple[Tree, ...] = ()
     publishing_consent: str = ""
+    prizes: PrizePlans | None = None
     revision: int = 0
 
     @property

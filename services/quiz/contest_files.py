@@ -16,11 +16,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from services.events import Category, ContestPublished, Document, RoundPlan, Unit
-from services.events.contests import Tree
+from services.events.contests import PrizePlans, Tree
+from services.events.units import TERRITORY
 from services.kit.faults import Fault, Faults, FaultsFound
 from services.kit.sheets import check_filled, rows
 from services.quiz.bank.rules import options_of, right_of
-from services.quiz.contest_yaml import CONTEST, Consent, Contest, PaperPlan, Round, Settings, allows_names
+from services.quiz.contest_yaml import CONTEST, Consent, Contest, PaperPlan, Prize, Prizes, Round, Settings, allows_names
 from services.quiz.domain import REST, Question
 from services.quiz.unit_files import CHANGES, TREES, UNITS, UnitFiles
 
@@ -52,6 +53,7 @@ class ContestFiles:
     consent_text: str
     digest: str = field(compare=False)
     publish_names: Literal["masked", "winners"] = "masked"
+    prizes: PrizePlans | None = None
 
     def published(self, now: datetime) -> ContestPublished:
         """The event that makes the contest visible."""
@@ -68,6 +70,7 @@ class ContestFiles:
             trees=self.trees,
             rounds=self.rounds,
             publishing_consent=self.consent_version if self.publish_names == "winners" else "",
+            prizes=self.prizes,
         )
 
 
@@ -106,6 +109,7 @@ def read_contest(directory: Path) -> ContestFiles:
         consent_text=contest.consent.text,
         digest=digest,
         publish_names=contest.publish_names,
+        prizes=msgspec.convert(contest.prizes, PrizePlans, from_attributes=True) if contest.prizes else None,
     )
 
 
@@ -182,6 +186,10 @@ def _check_settings(settings: Settings) -> None:
     for path, category in settings.items("categories"):
         if category.target is not None and not 0 < category.target <= 100:
             settings.fault(f"{path}.target", "Chỉ tiêu phải trên 0 và không quá 100 (%).")
+    prizes, trees = settings.get("prizes"), [tree.id for _, tree in settings.items("trees")] or [TERRITORY.id]
+    for place, prize in enumerate(prizes.unit if isinstance(prizes, Prizes) else ()):
+        if isinstance(prize, Prize) and prize.tree and prize.tree not in trees:
+            settings.fault(f"prizes.unit[{place}].tree", "Không có cây đơn vị này. Các cây: {names}.", names=", ".join(trees))
     consent = settings.get("consent")
     if settings.get("publish_names") == "winners" and isinstance(consent, Consent) and not allows_names(consent.text):
         settings.fault("publish_names", "Nội dung đồng ý phải nói rõ việc công bố họ tên người đạt giải.")

@@ -76,15 +76,19 @@ class TreeName(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Prize(msgspec.Struct, frozen=True, kw_only=True):
-    """So many prizes of a name; units are ranked `by` their rate or their people."""
+    """So many prizes of a name; units are ranked `by` their rate or their people, in a `tree` (the first one, unless named) at a
+    `level` (1 is the top, 0 all that have none below them). Units with a headcount below `least` do not compete."""
 
     name: str
-    count: Count
+    count: Annotated[int, msgspec.Meta(ge=1, le=1000)]
     by: Literal["rate", "people"] | None = None
+    least: Annotated[int, msgspec.Meta(ge=0, le=9_999_999)] = 0
+    tree: str = ""
+    level: Annotated[int, msgspec.Meta(ge=0, le=9)] = 0
 
 
 class Prizes(msgspec.Struct, frozen=True, kw_only=True):
-    """The prizes of each round, of the whole contest and of units."""
+    """The prizes of each round, of the whole contest, and of units in the whole contest."""
 
     round: list[Prize] = []
     overall: list[Prize] = []
@@ -110,7 +114,7 @@ class Contest(msgspec.Struct, frozen=True, kw_only=True):
     rounds: Annotated[list[Round], msgspec.Meta(min_length=1)]
     publish_names: Literal["masked", "winners"] = "masked"
     trees: list[TreeName] = []
-    prizes: Prizes = msgspec.field(default_factory=Prizes)
+    prizes: Prizes | None = None
 
 
 _SCHEMA = mi.type_info(Contest)

@@ -88,6 +88,7 @@ def _draft(files: ContestFiles, published: ContestPublished) -> ContestDraft:
         consent_text=files.consent_text,
         units=published.units,
         publish_names=files.publish_names,
+        prizes=files.prizes,
         trees=published.trees,
         rules=rounds[0].rules,
         rounds=rounds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -11,22 +12,26 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.events import RoundPlan
 from services.kit.console import Account
+from services.kit.console.audit_log import sealed
 from services.kit.i18n import translate
 from services.kit.problems import Problem
 from services.kit.web import language, problems
-from services.kit.web.console import admin_api, audited
+from services.kit.web.console import admin_api, audited, console_of
 from services.scoring.anomalies import Kind
 from services.scoring.casebook import Casebook, CaseState
 from services.scoring.closing import Closing, Readiness
-from services.scoring.jury import Jury
+from services.scoring.exclusions import Exclusion, Why
+from services.scoring.jury import Jury, reason_of
 from services.scoring.mending import Trials
+from services.scoring.organisers import Found, Organisers
 from services.scoring.prizes import By, Prize
+from services.scoring.settlement import Outcome
 
 CASES = 100
 """Cases on a page."""
 
 Caller = Annotated[Account, Depends(admin_api("city"))]
-Reason = Annotated[str, Field(description="5 to 500 letters; it goes into the audit log")]
+Reason = Annotated[str, Field(description="5 to 500 letters; the audit log holds its SHA-256")]
 
 
 class Strict(BaseModel):
@@ -58,11 +63,17 @@ class PrizeBody(Strict):
 class UnitPrizeBody(PrizeBody):
     by: By = Field("people", description="What ranks the units: people who took part, or their share of the headcount")
     least: int = Field(0, ge=0, description="Units with a smaller headcount do not compete")
+    tree: str = Field("", max_length=60, description="Where the units stand; empty: the contest's first tree")
+    level: int = Field(0, ge=0, le=9, description="How deep: 1 is the top of the tree; 0: all below which no other stands")
 
 
 class FinaliseBody(Strict):
     prizes: list[PrizeBody] = []
     unit_prizes: list[UnitPrizeBody] = []
+
+    def asked(self) -> tuple[list[Prize], list[Prize]]:
+        """The prizes of persons, and of units."""
+        return [Prize(**each.model_dump()) for each in self.prizes], [Prize(**each.model_dump()) for each in self.unit_prizes]
 
 
 class LackView(BaseModel):
@@ -105,6 +116,12 @@ class AwardView(BaseModel):
     unit: str | None = Field(None, description="Code of the winner's unit")
 
 
+class ExclusionView(BaseModel):
+    participant: str
+    why: Why
+    name: str | None = Field(None, description="Masked; of whom an account of the organisers gives away")
+
+
 class ResultsView(BaseModel):
     """How a round stands. Fields without a value are left out."""
 
@@ -115,6 +132,7 @@ class ResultsView(BaseModel):
     cases: int = Field(description="Cases that wait for a decision")
     hosts: list[HostView]
     ranking: RankingView | None = None
+    excluded: list[ExclusionView] = Field(description="Who competes for no prize; change it in the console")
     override: str | None = Field(None, description="Why it is settled without what is missing")
     fault: str | None = Field(None, description="Why the last settlement was given up")
     awards: list[AwardView] | None = None
@@ -158,8 +176,9 @@ class CaseView(BaseModel):
 class AdminApi:
     """The calls."""
 
-    def __init__(self, closing: Closing, casebook: Casebook, jury: Jury, trials: Trials) -> None:
+    def __init__(self, closing: Closing, casebook: Casebook, jury: Jury, trials: Trials, organisers: Organisers) -> None:
         self._closing, self._casebook, self._jury, self._trials = closing, casebook, jury, trials
+        self._organisers = organisers
         self.router = APIRouter(
             prefix="/api/v1/admin/rounds/{round}", tags=["admin"], responses=problems(401, 403, 404, 409, 422, 503)
         )
@@ -190,7 +209,7 @@ class AdminApi:
             raise Problem(404, "case", "Không có trường hợp này.", field="case")
         decide = self._jury.clear if body.action == "clear" else self._jury.disqualify
         case = await decide(body.case, body.reason, caller.id)
-        await audited(request, f"case.{body.action}", case.id, attempts=len(case.attempts), reason=body.reason)
+        await audited(request, f"case.{body.action}", case.id, attempts=len(case.attempts), reason=sealed(reason_of(body.reason)))
 
     async def disqualify(self, request: Request, caller: Caller, round: str, body: AttemptBody) -> None:
         await self._rule(request, caller, round, body, True)
@@ -200,9 +219,7 @@ class AdminApi:
 
     async def finalise(self, request: Request, _: Caller, round: str, body: FinaliseBody) -> ResultsView:
         plan = self._plan(round)
-        persons = [Prize(name=each.name, count=each.count) for each in body.prizes]
-        units = [Prize(name=each.name, count=each.count, by=each.by, least=each.least) for each in body.unit_prizes]
-        await self._closing.settle(plan, persons, units)
+        await self._closing.settle(plan, *body.asked(), await self._found(request, [round]))
         await audited(request, "results.settle", round)
         return await self._shown(request, plan)
 
@@ -235,16 +252,39 @@ class AdminApi:
             raise Problem(404, "attempt", "Không có lượt thi này.", field="attempt")
         await self._jury.rule(body.attempt, disqualified, body.reason, caller.id)
         action = "attempt.disqualified" if disqualified else "attempt.reinstated"
-        await audited(request, action, body.attempt, reason=body.reason)
+        await audited(request, action, body.attempt, reason=sealed(reason_of(body.reason)))
 
     def _plan(self, round: str) -> RoundPlan:
         return self._closing.round(round)[0]
 
     async def _shown(self, request: Request, plan: RoundPlan) -> ResultsView:
-        return _view(plan, await self._closing.readiness(plan), language(request))
+        ready = await self._closing.readiness(plan)
+        found = await self._found(request, [plan.id]) if ready.settlement.phase == "draft" else {}
+        return _view(plan, ready, exclusions(await self._closing.excluded(plan, found), found), language(request))
+
+    async def _found(self, request: Request, rounds: Sequence[str]) -> dict[str, Found]:
+        return await self._organisers.among(rounds, await console_of(request).directory.all())
 
 
-def _view(plan: RoundPlan, ready: Readiness, lang: str) -> ResultsView:
+def exclusions(excluded: Iterable[Exclusion], found: Mapping[str, Found]) -> list[ExclusionView]:
+    """Who competes for no prize, as programs see it."""
+    return [
+        ExclusionView(
+            participant=each.participant, why=each.why, name=match.name if (match := found.get(each.participant)) else None
+        )
+        for each in excluded
+    ]
+
+
+def award_views(outcome: Outcome) -> list[AwardView]:
+    """The awards as programs see them."""
+    return [
+        AwardView(ladder=a.ladder, prize=a.prize, place=a.place, rank=a.rank, name=a.name, unit=outcome.units.get(a.winner))
+        for a in outcome.awards
+    ]
+
+
+def _view(plan: RoundPlan, ready: Readiness, excluded: list[ExclusionView], lang: str) -> ResultsView:
     settlement, head, review = ready.settlement, ready.head, ready.review
     outcome = settlement.outcome
     blocking = {lack.code for lack in ready.blocks} if settlement.phase in ("draft", "settled") else set()
@@ -265,9 +305,7 @@ def _view(plan: RoundPlan, ready: Readiness, lang: str) -> ResultsView:
         ) if head else None,
         override=settlement.override.reason if settlement.override else None,
         fault=translate(settlement.fault, lang) if settlement.fault else None,
-        awards=[
-            AwardView(ladder=a.ladder, prize=a.prize, place=a.place, rank=a.rank, name=a.name, unit=outcome.units.get(a.winner))
-            for a in outcome.awards
-        ] if outcome else None,
+        excluded=excluded,
+        awards=award_views(outcome) if outcome else None,
         file=f"/ket-qua/{plan.id}/tep/{outcome.digest}" if outcome and settlement.phase == "published" else None,
     )  # fmt: skip

@@ -16,12 +16,15 @@ from services.kit.tokens import Bearers
 from services.scoring.admin_api import AdminApi
 from services.scoring.api import Api
 from services.scoring.casebook import Casebook
+from services.scoring.certificate_pages import CertificatePages
 from services.scoring.closing import Closing
 from services.scoring.exclusions import Exclusions
 from services.scoring.handlers import Library
 from services.scoring.journals import Journals
 from services.scoring.jury import Jury
 from services.scoring.mending import Trials
+from services.scoring.organisers import Organisers
+from services.scoring.overall_api import OverallApi
 from services.scoring.overall_pages import OverallPages
 from services.scoring.pages import Pages
 from services.scoring.public_pages import PublicPages
@@ -43,13 +46,16 @@ def face(runtime: Runtime) -> Face:
     jury, trials = Jury(runtime, book), Trials(runtime.store)
     pages = Pages(book, casebook, verdicts, standings, jury, trials, runtime.clock)
     closing = Closing(book, casebook, verdicts, standings, settlements, exclusions, trials, journals, runtime.clock, runtime.bus)
-    settling = SettlePages(closing, book, settlements, runtime.settings, key, runtime.clock)
+    organisers = Organisers(runtime.store, runtime.secrets.get("phone.key"))
+    settling = SettlePages(closing, book, settlements, organisers)
+    certificates = CertificatePages(book, settlements, runtime.settings, key, runtime.clock)
     public = PublicPages(book, standings, settlements, key)
-    admin = AdminApi(closing, casebook, jury, trials)
-    overall = OverallPages(closing, book, settlements)
+    admin = AdminApi(closing, casebook, jury, trials, organisers)
+    overall = OverallPages(closing, book, settlements, organisers)
+    overall_api = OverallApi(closing, book, settlements, organisers)
     stats = StatsApi(book, casebook, settlements, runtime.clock)
     router = APIRouter()
-    for part in (api, admin, stats, overall, pages, settling, public):
+    for part in (api, admin, stats, overall, overall_api, pages, settling, certificates, public):
         router.include_router(part.router)
 
     async def start() -> None:

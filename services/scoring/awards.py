@@ -1,59 +1,90 @@
-"""From a settled round to what is told of its prizes: the units' figures, and the event `prizes.awarded`. Pure."""
+"""From what was settled to what is told of its prizes: the units' figures, and the event `prizes.awarded`. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from zoneinfo import ZoneInfo
 
-from services.events import ContestPublished, PersonAwarded, PrizesAwarded, RoundPlan, UnitAwarded
+from services.events import ContestPublished, PersonAwarded, PrizesAwarded, Unit, UnitAwarded
 from services.events.units import folded, parents_at, trees_of
 from services.kit.clock import time_of
-from services.scoring.domain import Row
+from services.scoring.domain import Judged
 from services.scoring.headcounts import Headcounts
-from services.scoring.prizes import PERSONS, By, UnitFigure
+from services.scoring.prizes import PERSONS, Award, By, Prize, UnitFigure, competing
 from services.scoring.publication import Final, Outcome
 
 
-def figures(contest: ContestPublished, plan: RoundPlan, rows: Sequence[Row], headcounts: Headcounts) -> tuple[UnitFigure, ...]:
-    """The units that compete (none stand below them), as the first tree stands on the day of the closing: the people
-    of each with its headcount of that day. Who belongs to a unit that went over into another counts there."""
-    day = closing_day(contest, plan)
+def figures(
+    contest: ContestPublished, day: date, people: Iterable[str], prizes: Iterable[Prize], headcounts: Headcounts
+) -> tuple[UnitFigure, ...]:
+    """The units that compete for these prizes, as their trees stand on a day: the people of each with its headcount of that day.
+    `people` is the unit of each person, who counts there and in all above; a unit that went over into another counts there."""
     units = {unit.code: unit for unit in contest.units}
-    parents = parents_at(units, trees_of(contest)[0].id, day)
-    people = dict.fromkeys(parents, 0)
-    for row in rows:
-        code: str | None = row.unit
-        while code is not None and code in people:
-            people[code] += 1
-            code = parents[code]
-    above = {parent for code, parent in parents.items() if not folded(units[code], day)}
-    return tuple(
-        UnitFigure(code=code, name=units[code].name, people=count, headcount=headcounts.people(plan.contest, units, code, day))
-        for code, count in people.items()
-        if code not in above and not folded(units[code], day)
-    )
+    there = Counter(people)
+    found = []
+    for tree, level in dict.fromkeys((prize.tree, prize.level) for prize in prizes):
+        parents = parents_at(units, tree or trees_of(contest)[0].id, day)
+        for code, within in _competing(units, parents, level, day).items():
+            figure = UnitFigure(
+                code=code,
+                name=units[code].name,
+                people=sum(there[each] for each in within),
+                headcount=headcounts.people(contest.contest, units, code, day),
+                tree=tree,
+                level=level,
+                within=tuple(within),
+            )
+            found.append(figure)
+    return tuple(found)
 
 
-def closing_day(contest: ContestPublished, plan: RoundPlan) -> date:
-    """The day on which a round ended, where the contest is."""
-    return plan.closes.astimezone(ZoneInfo(contest.timezone)).date()
+def _competing(units: Mapping[str, Unit], parents: Mapping[str, str | None], level: int, day: date) -> dict[str, list[str]]:
+    """The units of a level of a tree (0: those below which none stands), each with all within it."""
+    within: dict[str, list[str]] = {code: [] for code in parents}
+    depth: dict[str, int] = {}
+    above: set[str] = set()
+    for code, parent in parents.items():
+        stands = not folded(units[code], day)
+        depth[code] = (depth[parent] if parent else 0) + stands
+        path = list(_up(parents, code))
+        above.update(path[1:] if stands else ())
+        for each in path:
+            within[each].append(code)
+    return {
+        code: members
+        for code, members in within.items()
+        if not folded(units[code], day) and (depth[code] == level if level else code not in above)
+    }
 
 
-def uncounted(final: Final) -> tuple[str, ...]:
+def _up(parents: Mapping[str, str | None], code: str) -> Iterator[str]:
+    """A unit, and those above it."""
+    at: str | None = code
+    while at is not None:
+        yield at
+        at = parents[at]
+
+
+def latest_units(judged: Iterable[Judged]) -> dict[str, str]:
+    """The unit in which each person counts: that of their latest valid attempt."""
+    valid = sorted((each for each in judged if each.verdict == "valid"), key=lambda each: (each.received, each.n))
+    return {each.participant: each.unit for each in valid}
+
+
+def uncounted(unit_prizes: Iterable[Prize], figures: Sequence[UnitFigure]) -> tuple[str, ...]:
     """The units with people that could not compete by rate, where that was asked for: nobody knows their headcount."""
-    if not any(prize.by == "rate" for prize in final.unit_prizes):
-        return ()
-    return tuple(figure.code for figure in final.units if figure.people and figure.headcount is None)
+    asked = [prize for prize in unit_prizes if prize.by == "rate"]
+    found = (figure for prize in asked for figure in competing(figures, prize))
+    return tuple(dict.fromkeys(figure.code for figure in found if figure.people and figure.headcount is None))
 
 
 def awarded(final: Final, outcome: Outcome) -> PrizesAwarded:
     """The event that tells who won what in a round."""
     rows = {row.participant: row for row in final.rows}
     held = {(judged.participant, judged.n): judged for judged in final.judged}
-    figures = {figure.code: figure for figure in final.units}
     drawn = {(each.ladder, lot.id) for each in outcome.minutes for lot in each.order}
-    persons, units = [], []
+    persons = []
     for award in outcome.awards:
         if award.ladder == PERSONS:
             row = rows[outcome.participants[award.winner]]
@@ -71,21 +102,31 @@ def awarded(final: Final, outcome: Outcome) -> PrizesAwarded:
                     predicted=judged.prediction,
                 )
             )
-        else:
-            by: By = "rate" if award.ladder.startswith("units by rate") else "people"
-            units.append(UnitAwarded(prize=award.prize, unit=award.winner, by=by, figure=_figure(figures[award.winner], by)))
     return PrizesAwarded(
         time=final.finalised_at,
         contest=final.plan.contest,
         round=final.plan.id,
         persons=tuple(persons),
-        units=tuple(units),
+        units=units_awarded(final.unit_prizes, final.units, outcome.awards),
         revision=final.revision,
     )
 
 
-def _figure(figure: UnitFigure, by: By) -> float:
+def units_awarded(
+    unit_prizes: Iterable[Prize], figures: Sequence[UnitFigure], awards: Iterable[Award]
+) -> tuple[UnitAwarded, ...]:
+    """The prizes of units as they are told."""
+    by = {prize.ladder: prize.by or "people" for prize in unit_prizes}
+    held = {(prize.ladder, each.code): _figure(each, prize.by) for prize in unit_prizes for each in competing(figures, prize)}
+    return tuple(
+        UnitAwarded(prize=each.prize, unit=each.winner, by=by[each.ladder], figure=held[each.ladder, each.winner])
+        for each in awards
+        if each.ladder in by
+    )
+
+
+def _figure(figure: UnitFigure, by: By | None) -> float:
     """People, or a rate in percent with one decimal: never more than all."""
-    if by == "people" or not figure.headcount:
+    if by != "rate" or not figure.headcount:
         return figure.people
     return min(100.0, round(100 * figure.people / figure.headcount, 1))

@@ -5,12 +5,14 @@ All calls raise StoreDown.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from services.events import ContestBook, ContestPublished, JournalDrained, RoundPlan
+from services.events.units import trees_of
 from services.kit.bus import Bus
 from services.kit.clock import Clock, us_of
 from services.kit.problems import Problem
@@ -19,12 +21,14 @@ from services.scoring.exclusions import WHYS, Exclusion, Exclusions, Why
 from services.scoring.journals import Journals
 from services.scoring.jury import reason_of
 from services.scoring.mending import Trials
+from services.scoring.organisers import Found
 from services.scoring.prizes import Prize
 from services.scoring.settlement import Override, Settlement, Settlements
 from services.scoring.store import Head, Standings, Verdicts, encoded, marks_of, taken_in
 
 PROPOSED = "Đang có một đáp án mới chờ quyết định. Hãy công bố hoặc bỏ nó trước."
 
+NOBODY: Mapping[str, Found] = MappingProxyType({})
 MOST_PRIZES = 12
 MOST_WINNERS = 1000
 
@@ -117,9 +121,8 @@ class Closing:
 
     def round(self, round: str) -> tuple[RoundPlan, ContestPublished]:
         """A round and its contest. Raises Problem 404."""
-        plan = self._book.round(round)
-        contest = self._book.contests.get(plan.contest) if plan else None
-        if plan is None or contest is None:
+        plan, contest = place_of(self._book, round)
+        if plan is None:
             raise Problem(404, "round", "Không có vòng thi này.", field="round")
         return plan, contest
 
@@ -159,36 +162,55 @@ class Closing:
         _done(await self._settlements.set_aside(plan.id, override))
         return override
 
-    async def settle(self, plan: RoundPlan, persons: Sequence[Prize], units: Sequence[Prize]) -> None:
-        """Sets the prizes and asks for the outcome. Raises Problem 409, or 422 for more prizes than there may be."""
-        _check_number(persons, "prizes")
-        _check_number(units, "unit_prizes")
+    async def settle(
+        self, plan: RoundPlan, persons: Sequence[Prize], units: Sequence[Prize], found: Mapping[str, Found] = NOBODY
+    ) -> None:
+        """Sets the prizes, excludes who was found to have an organiser's account, and asks for the outcome. Raises Problem 409,
+        or 422 for more prizes than there may be, or a tree that is not there."""
+        self._check(self.contest(plan.contest), persons, units)
         ready = await self._unblocked(plan)
+        await self._exclusions.propose(plan.id, self._proposed(found, await self._exclusions.decided([plan.id])))
         _done(await self._settlements.plan(plan.id, persons, units))
         override = ready.settlement.override if ready.overridden else None
         _done(await self._settlements.ask(plan.id, ready.head.checksum, override))
 
-    async def excluded(self, plan: RoundPlan) -> list[Exclusion]:
-        """Who competes for no prize of a round."""
-        return await self._exclusions.of(plan.id)
+    async def excluded(self, plan: RoundPlan, found: Mapping[str, Found] = NOBODY) -> list[Exclusion]:
+        """Who competes for no prize of a round: who was excluded, and who was found to have an organiser's account, unless a
+        person has said something of them."""
+        decided = await self._exclusions.decided([plan.id])
+        return [*await self._exclusions.of(plan.id), *self._proposed(found, decided)]
+
+    async def excluded_overall(self, contest: str, found: Mapping[str, Found] = NOBODY) -> list[Exclusion]:
+        """The same over all rounds of a contest."""
+        rounds = [plan.id for plan in self._book.rounds(contest)]
+        decided = await self._exclusions.decided([*rounds, contest])
+        return [*await self._exclusions.overall(contest, rounds), *self._proposed(found, decided)]
+
+    def _proposed(self, found: Mapping[str, Found], decided: Collection[str]) -> list[Exclusion]:
+        now = self._clock.now()
+        return [
+            Exclusion(participant=who, why="account", reason=each.account, by="", at=now)
+            for who, each in sorted(found.items())
+            if who not in decided
+        ]
 
     async def exclude(self, plan: RoundPlan, attempt: str, why: str, reason: str, by: str) -> Exclusion:
         """Lets the person of an attempt compete for no prize of a round; the rank stays. Raises Problem 404, 409 or 422."""
         participant = await self._ranked(plan, attempt)
-        known: Why | None = next((each for each in WHYS if each == why), None)
+        known: Why | None = next((each for each in WHYS if each == why and why != "account"), None)
         if known is None:
             raise Problem(422, "why", "Hãy chọn lý do.", field="why")
-        await self._in_draft(plan)
+        await self._in_draft(plan.id)
         made = Exclusion(participant=participant, why=known, reason=reason_of(reason), by=by, at=self._clock.now())
         await self._exclusions.put(plan.id, made)
         return made
 
-    async def include(self, plan: RoundPlan, participant: str) -> None:
-        """Lets somebody compete again. Raises Problem 404 or 409."""
-        await self._in_draft(plan)
-        if participant not in {each.participant for each in await self._exclusions.of(plan.id)}:
+    async def include(self, id: str, excluded: Sequence[Exclusion], participant: str, reason: str, by: str) -> None:
+        """Lets one of those excluded from the prizes of a round, or a contest, compete again. Raises Problem 404, 409 or 422."""
+        await self._in_draft(id)
+        if participant not in {each.participant for each in excluded}:
             raise Problem(404, "participant", "Người này không ở trong danh sách.", field="participant")
-        await self._exclusions.end(plan.id, participant)
+        await self._exclusions.end(id, participant, reason_of(reason), by, self._clock.now())
 
     def contest(self, contest: str) -> ContestPublished:
         """A contest. Raises Problem 404."""
@@ -202,14 +224,19 @@ class Closing:
         plans = self._book.rounds(contest)
         return [plan for plan in plans if (await self._settlements.get(plan.id)).phase != "published"]
 
-    async def settle_contest(self, contest: str, persons: Sequence[Prize]) -> None:
-        """Sets the prizes over all rounds and asks for the outcome. Raises Problem 409 or 422."""
-        _check_number(persons, "prizes")
+    async def settle_contest(
+        self, contest: str, persons: Sequence[Prize], units: Sequence[Prize] = (), found: Mapping[str, Found] = NOBODY
+    ) -> None:
+        """Sets the prizes over all rounds, excludes who was found to have an organiser's account, and asks for the outcome.
+        Raises Problem 409 or 422."""
+        self._check(self.contest(contest), persons, units)
         waiting = await self.unpublished(contest)
         if waiting or not self._book.rounds(contest):
             names = ", ".join(plan.name for plan in waiting)
             raise Problem(409, "rounds-unpublished", "Còn vòng thi chưa công bố kết quả: {names}.", names=names)
-        _done(await self._settlements.plan(contest, persons, ()))
+        decided = await self._exclusions.decided([contest, *(plan.id for plan in self._book.rounds(contest))])
+        await self._exclusions.propose(contest, self._proposed(found, decided))
+        _done(await self._settlements.plan(contest, persons, units))
         _done(await self._settlements.ask(contest, await self._basis(contest), None))
 
     async def reopen_contest(self, contest: str) -> None:
@@ -228,6 +255,15 @@ class Closing:
         outcomes = [(await self._settlements.get(plan.id)).outcome for plan in self._book.rounds(contest)]
         return sha256("\n".join(outcome.digest for outcome in outcomes if outcome).encode()).hexdigest()
 
+    def _check(self, contest: ContestPublished, persons: Sequence[Prize], units: Sequence[Prize]) -> None:
+        _check_number(persons, "prizes")
+        _check_number(units, "unit_prizes")
+        trees = {tree.id for tree in trees_of(contest)}
+        for prize in units:
+            if prize.tree and prize.tree not in trees:
+                names = ", ".join(sorted(trees))
+                raise Problem(422, "tree", "Không có cây đơn vị này. Các cây: {names}.", field="unit_prizes", names=names)
+
     async def _ranked(self, plan: RoundPlan, attempt: str) -> str:
         """The person of an attempt, who has a rank in the round."""
         participant, _, rest = attempt.strip().partition(":")
@@ -238,8 +274,8 @@ class Closing:
             raise Problem(404, "attempt", "Không có lượt thi này.", field="attempt")
         return participant
 
-    async def _in_draft(self, plan: RoundPlan) -> None:
-        if (await self._settlements.get(plan.id)).phase != "draft":
+    async def _in_draft(self, id: str) -> None:
+        if (await self._settlements.get(id)).phase != "draft":
             raise Problem(409, "phase", "Giải đã tính: hãy mở lại rồi mới thay đổi.")
 
     async def reopen(self, plan: RoundPlan) -> None:
@@ -262,6 +298,15 @@ class Closing:
             raise Problem(409, first.code, first.text, extra={"lacks": codes}, **first.values)
         assert readiness.head is not None
         return Ready(readiness.head, readiness.settlement, bool(readiness.lacks))
+
+
+def place_of(book: ContestBook, id: str) -> tuple[RoundPlan | None, ContestPublished]:
+    """What an id names: a round with its contest, or a contest alone. Raises Problem 404."""
+    plan = book.round(id)
+    contest = book.contests.get(plan.contest if plan else id)
+    if contest is None:
+        raise Problem(404, "round", "Không có vòng thi này.", field="round")
+    return plan, contest
 
 
 def _check_number(prizes: Sequence[Prize], field: str) -> None:

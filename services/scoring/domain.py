@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -116,13 +116,14 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=Fals
 
 
 class Person(msgspec.Struct, array_like=True, gc=False):
-    """A participant: the masked name, the revision it came with (-1 while it has not come), the packed attempts, and a digest
-    that is the same for phone numbers of one block of a hundred."""
+    """A participant: the masked name, the revision it came with (-1 while it has not come), the packed attempts, a digest
+    that is the same for phone numbers of one block of a hundred, and one of the e-mail address (empty: none is known)."""
 
     revision: int = -1
     name: str = ""
     attempts: bytes = b""
     block: bytes = b""
+    email: bytes = b""
 
 
 class Mark(msgspec.Struct, array_like=True):
@@ -160,11 +161,11 @@ class State(msgspec.Struct, array_like=True):
         """The plan by which this partition judges a round: the one it met first, until all of the round is judged anew."""
         return self.rounds.setdefault(round, Mark(closes, rules, key=key))
 
-    def meet(self, participant: str, revision: int, name: str, block: bytes = b"") -> None:
-        """Takes a masked name in, and the block of the phone number; the highest revision stands."""
+    def meet(self, participant: str, revision: int, name: str, block: bytes = b"", email: bytes = b"") -> None:
+        """Takes a masked name in, and the digests of phone number and e-mail; the highest revision stands."""
         person = self._person(participant)
         if revision > person.revision:
-            person.revision, person.name, person.block = revision, name, block
+            person.revision, person.name, person.block, person.email = revision, name, block, email
 
     def find(self, participant: str, round: str, n: int) -> Judged | None:
         """What stands for an attempt."""
@@ -212,6 +213,13 @@ class State(msgspec.Struct, array_like=True):
             for fields in _PACKED.iter_unpack(person.attempts):
                 if fields[0] == number:
                     yield self._unpacked(participant, fields, names), person.name
+
+    def holders(self, round: str, emails: Collection[bytes]) -> Iterator[tuple[str, Person]]:
+        """The people with an attempt in a round whose e-mail has one of these digests."""
+        number = self.names.get(round)
+        for participant, person in self.people.items():
+            if person.email in emails and any(fields[0] == number for fields in _PACKED.iter_unpack(person.attempts)):
+                yield participant, person
 
     def _person(self, participant: str) -> Person:
         person = self.people.get(participant)

@@ -24,6 +24,7 @@ from services.events import (
 from services.events.base import UnknownEvent
 from services.kit.bus import NotReady
 from services.kit.clock import time_of, us_of
+from services.kit.console.accounts import clean_email
 from services.scoring.domain import DIGEST_SIZE, MOST, Entry, Judged, Mark, Row, Ruling, State, Unfit, grade, mask, verdict
 
 Heard = ParticipantRegistered | ParticipantErased | SubmissionReceived | AttemptRuled
@@ -168,11 +169,18 @@ def judged_anew(state: State, plan: RoundPlan) -> list[Judged]:
     return changed
 
 
+def address(key: bytes, email: str | None) -> bytes:
+    """A keyed digest of an e-mail address, the same however it is typed; empty where there is none."""
+    clean = clean_email(email or "")
+    return blake2b(clean.encode(), key=key, digest_size=8, person=b"email").digest() if clean else b""
+
+
 def meet(state: State, event: ParticipantRegistered | ParticipantErased, key: bytes) -> None:
-    """Keeps a person's masked name, and a keyed digest of the hundred numbers that their phone is one of; or forgets both."""
+    """Keeps a person's masked name, and keyed digests of the hundred numbers that their phone is one of and of their e-mail; or
+    forgets all of it."""
     if isinstance(event, ParticipantRegistered):
         block = blake2b(event.phone[:-2].encode(), key=key, digest_size=6, person=b"block").digest()
-        state.meet(event.participant, event.revision, mask(event.name), block)
+        state.meet(event.participant, event.revision, mask(event.name), block, address(key, event.email))
     else:
         state.meet(event.participant, event.revision, "***", b"")
 

@@ -5,7 +5,8 @@ that count there. Equals are told apart by the last round's order, its figures a
 round has no right answer there, no prediction, and took all the time. `received_at` tells nobody apart: its sum says nothing.
 
 The file is laid out as that of a round (services/scoring/publication.py): a header, a row for each person, the last line. A row
-holds under which name the person stands in each round's file, so that anyone with these files derives ranks and winners anew.
+holds under which name the person stands in each round's file, so that anyone with these files derives ranks and winners anew, and
+the people of each unit: a person counts once, in the unit of their latest valid attempt.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ import msgspec
 from services.events import PersonAwarded, PrizesAwarded, RoundPlan
 from services.kit.notary import Notary
 from services.scoring import prizes
+from services.scoring.awards import units_awarded
 from services.scoring.domain import MOST, Row
 from services.scoring.draw import Drawing
-from services.scoring.prizes import Award, Prize
+from services.scoring.prizes import PERSONS, Award, Prize, UnitFigure
 from services.scoring.publication import COLUMNS as ROUND_COLUMNS
-from services.scoring.publication import Draws, Excluded, Outcome, draws_of, person_of, seal
+from services.scoring.publication import Draws, Excluded, Outcome, climb, draws_of, person_of, seal
 
 FORMAT = "hoithi.contest/1"
 CONTEXT = b"hoithi contest 1\n"
@@ -31,13 +33,16 @@ COLUMNS = ("person", "rounds", "rank")
 
 
 class Share(NamedTuple):
-    """What a person has in one round, as its file says; `person` is their name there."""
+    """What a person has in one round, as its file says; `person` is their name there, `unit` that of their latest valid attempt,
+    which came at `latest` (µs)."""
 
     person: str
     correct: int
     gap: int | None
     elapsed_ms: int
     label: str
+    unit: str
+    latest: int
 
 
 class Part(NamedTuple):
@@ -63,6 +68,8 @@ class Overall(msgspec.Struct, frozen=True, kw_only=True):
     drawing: Drawing
     committed_at: datetime
     prizes: tuple[Prize, ...]
+    unit_prizes: tuple[Prize, ...] = ()
+    units: tuple[UnitFigure, ...] = ()
     excluded: Mapping[str, str] = {}
     names: Mapping[str, str] = {}
 
@@ -91,6 +98,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     people: int
     excluded: list[Excluded]
     prizes: tuple[Prize, ...]
+    unit_prizes: tuple[Prize, ...]
+    units: tuple[UnitFigure, ...]
     awards: list[Award]
     draws: Draws | None
     columns: tuple[str, ...]
@@ -102,17 +111,33 @@ def part(plan: RoundPlan, digest: str, lines: Iterable[bytes], salt: bytes, rows
     perfect = msgspec.json.decode(next(told))["perfect"]
     place = {name: number for number, name in enumerate(ROUND_COLUMNS)}
     found: dict[str, Share] = {}
+    latest: dict[str, tuple[int, int, str]] = {}
     for line in told:
         values = msgspec.json.decode(line)
-        if isinstance(values, list) and values[place["rank"]] is not None:
-            person, prediction = values[place["person"]], values[place["prediction"]]
-            started, received = values[place["started"]], values[place["received"]]
+        if not isinstance(values, list) or values[place["verdict"]] != "valid":
+            continue
+        person, prediction = values[place["person"]], values[place["prediction"]]
+        started, received = values[place["started"]], values[place["received"]]
+        came = received, values[place["n"]], values[place["unit"]]
+        latest[person] = max(latest.get(person, came), came)
+        if values[place["rank"]] is not None:
             gap = None if prediction is None else abs(prediction - perfect)
-            share = Share(person, values[place["correct"]], gap, (received - started) // 1000, f"{received}:{started}")
-            found[person] = share
+            elapsed, label = (received - started) // 1000, f"{received}:{started}"
+            found[person] = Share(person, values[place["correct"]], gap, elapsed, label, "", 0)
+    found = {person: share._replace(unit=latest[person][2], latest=latest[person][0]) for person, share in found.items()}
     known = {row.participant: row for row in rows}
     shares = {who: found[person_of(salt, who)] for who in known}
     return Part(plan, digest, shares, {who: (row.name, row.unit) for who, row in known.items()})
+
+
+def homes(parts: Sequence[Part]) -> dict[str, str]:
+    """The unit in which each person counts, once: that of their latest valid attempt of all rounds."""
+    last: dict[str, Share] = {}
+    for part in parts:
+        for who, share in part.shares.items():
+            if who not in last or share.latest >= last[who].latest:
+                last[who] = share
+    return {who: share.unit for who, share in last.items()}
 
 
 def standings(overall: Overall) -> list[Row]:
@@ -154,7 +179,7 @@ def _key(parts: Sequence[Part], who: str) -> tuple[int, ...]:
 def conclude(overall: Overall, rows: Sequence[Row]) -> Outcome:
     """Awards and the draws that they took."""
     participants: dict[str, str] = {}
-    shown: dict[str, str] = {}
+    shown: dict[str, str] = {figure.code: figure.name for figure in overall.units}
 
     def label(row: Row) -> tuple[str, str]:
         person = person_of(overall.salt, row.participant)
@@ -162,11 +187,8 @@ def conclude(overall: Overall, rows: Sequence[Row]) -> Outcome:
         shares = (part.shares.get(row.participant) for part in overall.parts)
         return person, ",".join(share.label if share else "-" for share in shares)
 
-    ladder = prizes.persons(rows, overall.prizes, overall.excluded, label)
-    won, minutes = prizes.conclude(ladder, overall.drawing)
-    awards = [msgspec.structs.replace(award, name=shown[award.winner]) for award in won]
-    met = {award.winner for award in awards} | {lot.id for each in minutes for lot in each.order}
-    return Outcome(awards, minutes, {id: shown[id] for id in met}, {id: participants[id] for id in met})
+    ladders = [prizes.persons(rows, overall.prizes, overall.excluded, label), *prizes.units(overall.units, overall.unit_prizes)]
+    return climb(ladders, overall.drawing, shown, participants)
 
 
 def write(out: BinaryIO, overall: Overall, rows: Sequence[Row], outcome: Outcome, notary: Notary) -> str:
@@ -193,6 +215,8 @@ def write(out: BinaryIO, overall: Overall, rows: Sequence[Row], outcome: Outcome
         people=len(rows),
         excluded=sorted(excluded, key=lambda each: each.person),
         prizes=overall.prizes,
+        unit_prizes=overall.unit_prizes,
+        units=overall.units,
         awards=outcome.awards,
         draws=draws_of(overall.drawing, overall.committed_at, outcome.minutes),
         columns=COLUMNS,
@@ -213,9 +237,11 @@ def _lines(overall: Overall, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
 def awarded(overall: Overall, rows: Sequence[Row], outcome: Outcome) -> PrizesAwarded:
     """The event that tells who won what in the contest."""
     by = {row.participant: row for row in rows}
-    drawn = {lot.id for each in outcome.minutes for lot in each.order}
+    drawn = {(each.ladder, lot.id) for each in outcome.minutes for lot in each.order}
     persons = []
     for award in outcome.awards:
+        if award.ladder != PERSONS:
+            continue
         row = by[outcome.participants[award.winner]]
         persons.append(
             PersonAwarded(
@@ -225,7 +251,8 @@ def awarded(overall: Overall, rows: Sequence[Row], outcome: Outcome) -> PrizesAw
                 unit=row.unit,
                 correct=row.correct,
                 gap=row.gap,
-                drawn=award.winner in drawn,
+                drawn=(PERSONS, award.winner) in drawn,
             )
         )
-    return PrizesAwarded(time=overall.finalised_at, contest=overall.contest, round=None, persons=tuple(persons), units=())
+    units = units_awarded(overall.unit_prizes, overall.units, outcome.awards)
+    return PrizesAwarded(time=overall.finalised_at, contest=overall.contest, round=None, persons=tuple(persons), units=units)

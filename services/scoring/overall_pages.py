@@ -6,52 +6,70 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from services.events import ContestBook
+from services.kit.console.audit_log import sealed
 from services.kit.problems import Problem
 from services.kit.web import render
-from services.kit.web.console import Organiser, OrganiserForm, audited
+from services.kit.web.console import Organiser, OrganiserForm, account_in, audited, console_of
+from services.scoring import prize_forms
 from services.scoring.closing import Closing
-from services.scoring.settle_pages import PHASES, SUGGESTED, lines_of, prizes_of
+from services.scoring.exclusions import WHY_NAMES
+from services.scoring.jury import reason_of
+from services.scoring.organisers import Found, Organisers
+from services.scoring.settle_pages import PHASES
 from services.scoring.settlement import Settlements
 
 
 class OverallPages:
     """`/console/rounds/{contest}/overall`."""
 
-    def __init__(self, closing: Closing, book: ContestBook, settlements: Settlements) -> None:
-        self._closing, self._book, self._settlements = closing, book, settlements
+    def __init__(self, closing: Closing, book: ContestBook, settlements: Settlements, organisers: Organisers) -> None:
+        self._closing, self._book, self._settlements, self._organisers = closing, book, settlements, organisers
         self.router = APIRouter(prefix="/console/rounds/{contest}/overall", include_in_schema=False)
         self.router.add_api_route("", self.look)
         self.router.add_api_route("", self.act, methods=["POST"])
 
     async def look(self, request: Request, session: Organiser, contest: str) -> Response:
         """Where it stands, and what can be done."""
-        found, settlement = self._closing.contest(contest), await self._settlements.get(contest)
+        published, settlement = self._closing.contest(contest), await self._settlements.get(contest)
+        found = await self._found(request, contest) if settlement.phase == "draft" else {}
         committed = await self._settlements.committed(contest)
         return render(
             request,
             "overall.html",
-            contest=found,
+            contest=published,
             settlement=settlement,
             outcome=settlement.outcome,
             phases=PHASES,
             waiting=await self._closing.unpublished(contest),
             commitment=committed.commitment if committed else "",
             committed_at=committed.committed_at if committed else None,
-            persons=lines_of(settlement.prizes or SUGGESTED),
+            excluded=await self._closing.excluded_overall(contest, found),
+            found=found,
+            whys=WHY_NAMES,
             unit_names={code: unit.name for code, unit in self._book.units(contest).items()},
+            **prize_forms.fields(published, settlement, overall=True),
         )
+
+    async def _found(self, request: Request, contest: str) -> dict[str, Found]:
+        rounds = [plan.id for plan in self._book.rounds(contest)]
+        return await self._organisers.among(rounds, await console_of(request).directory.all())
 
     async def act(self, request: Request, form: OrganiserForm, contest: str) -> Response:
         """Sets the prizes and asks for the outcome; takes it back; publishes it."""
         self._closing.contest(contest)
-        action = str(form.get("action", ""))
+        action, noted = str(form.get("action", "")), dict[str, str]()
         if action == "settle":
-            await self._closing.settle_contest(contest, prizes_of(str(form.get("persons", "")), "persons"))
+            await self._closing.settle_contest(contest, *prize_forms.read(form), await self._found(request, contest))
+        elif action == "include":
+            who, reason, by = str(form.get("participant", "")), reason_of(str(form.get("reason", ""))), account_in(request).id
+            excluded = await self._closing.excluded_overall(contest, await self._found(request, contest))
+            await self._closing.include(contest, excluded, who, reason, by)
+            noted |= {"participant": who, "reason": sealed(reason)}
         elif action == "reopen":
             await self._closing.reopen_contest(contest)
         elif action == "publish":
             await self._closing.publish_contest(contest)
         else:
             raise Problem(422, "action", "Không có thao tác này.", field="action")
-        await audited(request, f"results.{action}", contest)
+        await audited(request, f"results.{action}", contest, **noted)
         return RedirectResponse(f"/console/rounds/{contest}/overall", 303)

@@ -12,13 +12,14 @@ from starlette.datastructures import FormData
 from services.events import ContestBook, ContestPublished, RoundPlan, state_at
 from services.events.contests import RoundState
 from services.kit.clock import Clock, us_of
+from services.kit.console.audit_log import sealed
 from services.kit.problems import Problem
 from services.kit.web import render
 from services.kit.web.console import Organiser, OrganiserForm, account_in, audited
 from services.scoring.anomalies import KINDS, Kind
 from services.scoring.casebook import Casebook, CaseState, Review
 from services.scoring.domain import Judged
-from services.scoring.jury import Jury
+from services.scoring.jury import Jury, reason_of
 from services.scoring.mending import Trials
 from services.scoring.statistics import doubtful
 from services.scoring.store import Head, Standings, Verdicts
@@ -141,11 +142,11 @@ class Pages:
         if action == "clear_all":
             kind = _text(form, "kind")
             count = await self._jury.clear_all(round, kind, reason, by)
-            await audited(request, "cases.cleared", round, kind=kind, count=count, reason=reason)
+            await audited(request, "cases.cleared", round, kind=kind, count=count, reason=sealed(reason_of(reason)))
         elif action in ("clear", "disqualify"):
             decide = self._jury.clear if action == "clear" else self._jury.disqualify
             case = await decide(_text(form, "case"), reason, by)
-            await audited(request, f"case.{action}", case.id, attempts=len(case.attempts), reason=reason)
+            await audited(request, f"case.{action}", case.id, attempts=len(case.attempts), reason=sealed(reason_of(reason)))
         else:
             raise Problem(422, "action", "Không có thao tác này.", field="action")
         return RedirectResponse(f"/console/rounds/{round}/cases", 303)
@@ -156,7 +157,8 @@ class Pages:
         if attempt.partition(":")[2].rpartition(":")[0] != round:
             raise Problem(404, "attempt", "Không có lượt thi này.", field="attempt")
         await self._jury.rule(attempt, disqualified, reason, account_in(request).id)
-        await audited(request, "attempt.disqualified" if disqualified else "attempt.reinstated", attempt, reason=reason)
+        action = "attempt.disqualified" if disqualified else "attempt.reinstated"
+        await audited(request, action, attempt, reason=sealed(reason_of(reason)))
         return RedirectResponse(f"/console/rounds/{round}", 303)
 
     async def questions(self, request: Request, session: Organiser, round: str) -> Response:

@@ -22,21 +22,34 @@ PERSONS = "persons"
 
 class Prize(msgspec.Struct, frozen=True, kw_only=True):
     """So many prizes (giải) of a name. Of units' prizes `by` says what ranks them, and `least` the headcount below which a unit
-    does not compete; a unit whose headcount is unknown never competes by rate."""
+    does not compete; a unit whose headcount is unknown never competes by rate. `tree` is where the units stand (empty: the
+    contest's first tree), `level` how deep: 1 is the top; 0 means all below which no other stands."""
 
     name: str
     count: int
     by: By | None = None
     least: int = 0
+    tree: str = ""
+    level: int = 0
+
+    @property
+    def ladder(self) -> str:
+        """The id of the ladder of units that this prize is on."""
+        where = (f" in {self.tree}" if self.tree else "") + (f" at {self.level}" if self.level else "")
+        return f"units by {self.by or 'people'} >= {self.least}{where}"
 
 
 class UnitFigure(msgspec.Struct, frozen=True, kw_only=True):
-    """A unit that competes: its people who took part, and how many it has (None: chưa có số liệu)."""
+    """A unit that competes: its people who took part, and how many it has (None: chưa có số liệu). It competes for the prizes of
+    its `tree` and `level`; `within` are the units whose people count in it, itself among them."""
 
     code: str
     name: str
     people: int
     headcount: int | None
+    tree: str = ""
+    level: int = 0
+    within: tuple[str, ...] = ()
 
 
 class Contender(NamedTuple):
@@ -86,17 +99,23 @@ def persons(
 def units(figures: Iterable[UnitFigure], prizes: Iterable[Prize]) -> list[Ladder]:
     """The ladders of units: prizes that are ranked the same way form one. By rate the exact fraction counts, at most one, then
     people; by people the people. A unit without a participant competes for nothing."""
-    ladders: dict[tuple[By, int], list[Prize]] = {}
+    ladders: dict[str, list[Prize]] = {}
     for prize in prizes:
-        ladders.setdefault((prize.by or "people", prize.least), []).append(prize)
+        ladders.setdefault(prize.ladder, []).append(prize)
     known = list(figures)
     return [
-        Ladder(id=f"units by {by} >= {least}", prizes=tuple(members), contenders=tuple(_ranked(known, by, least)))
-        for (by, least), members in ladders.items()
+        Ladder(id=id, prizes=tuple(members), contenders=tuple(_ranked(competing(known, members[0]), members[0])))
+        for id, members in ladders.items()
     ]
 
 
-def _ranked(figures: Iterable[UnitFigure], by: By, least: int) -> Iterator[Contender]:
+def competing(figures: Iterable[UnitFigure], prize: Prize) -> list[UnitFigure]:
+    """The figures of the units that a prize is for."""
+    return [figure for figure in figures if (figure.tree, figure.level) == (prize.tree, prize.level)]
+
+
+def _ranked(figures: Iterable[UnitFigure], prize: Prize) -> Iterator[Contender]:
+    by, least = prize.by or "people", prize.least
     values = {figure.code: _value(figure, by) for figure in figures if figure.people > 0 and _competes(figure, by, least)}
     rank, last = 0, None
     for position, (code, value) in enumerate(sorted(values.items(), key=lambda item: item[1], reverse=True), 1):

@@ -10,10 +10,11 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
-from services.events import ContestBook, ContestPublished, RoundPlan
+from services.events import ContestBook
 from services.kit.problems import Problem
 from services.kit.web import render
 from services.scoring.certificates import code_of
+from services.scoring.closing import place_of
 from services.scoring.prizes import PERSONS
 from services.scoring.settlement import Settlements
 from services.scoring.store import Standings
@@ -35,19 +36,19 @@ class PublicPages:
 
     async def results(self, request: Request, round: str) -> Response:
         """The results of a round, or of a contest over all its rounds; or what is known before: the commitment of its draw."""
+        plan, contest = place_of(self._book, round)
         settlement, committed = await self._settlements.get(round), await self._settlements.committed(round)
         outcome = settlement.outcome if settlement.phase == "published" else None
-        if self._book.round(round) is None and round in self._book.contests:
+        if plan is None:
             return render(
-                request, "overall_results.html", contest=self._book.contests[round], outcome=outcome,
-                rounds=self._book.rounds(round), units=self._book.units(round),
+                request, "overall_results.html", contest=contest, outcome=outcome, rounds=self._book.rounds(round),
+                units=self._book.units(round), unit_names=self._names(round),
                 commitment=committed.commitment if committed else "", committed_at=committed.committed_at if committed else None,
             )  # fmt: skip
-        plan, contest = self._round(round)
         top = await self._standings.page(round, outcome.checksum, "", 0) if outcome else None
         return render(
             request, "results.html", plan=plan, contest=contest, outcome=outcome, top=top[0][:TOP] if top else [],
-            units=self._book.units(plan.contest), persons_ladder=PERSONS,
+            units=self._book.units(plan.contest), unit_names=self._names(plan.contest), persons_ladder=PERSONS,
             commitment=committed.commitment if committed else "", committed_at=committed.committed_at if committed else None,
         )  # fmt: skip
 
@@ -77,14 +78,11 @@ class PublicPages:
         for settlement in await self._settlements.published():
             for award in settlement.outcome.awards if settlement.outcome else ():
                 if code_of(self._key, settlement.round, award.ladder, award.place) == code:
-                    plan, contest = self._round(settlement.round)
+                    plan, contest = place_of(self._book, settlement.round)
                     found: dict[str, Any] = {"plan": plan, "contest": contest, "award": award, "outcome": settlement.outcome}
-                    return render(request, "certificate.html", units=self._book.units(plan.contest), **found)
+                    units = self._book.units(contest.contest)
+                    return render(request, "certificate.html", results=settlement.round, units=units, **found)
         raise Problem(404, "certificate", "Không có giấy chứng nhận mang mã này.")
 
-    def _round(self, round: str) -> tuple[RoundPlan, ContestPublished]:
-        plan = self._book.round(round)
-        contest = self._book.contests.get(plan.contest) if plan else None
-        if plan is None or contest is None:
-            raise Problem(404, "round", "Không có vòng thi này.", field="round")
-        return plan, contest
+    def _names(self, contest: str) -> dict[str, str]:
+        return {code: unit.name for code, unit in self._book.units(contest).items()}

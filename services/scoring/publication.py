@@ -26,7 +26,7 @@ from services.kit.notary import Notary
 from services.scoring import prizes
 from services.scoring.domain import GRACE, Judged, Row
 from services.scoring.draw import Beacon, Drawing, Minutes
-from services.scoring.prizes import Award, Prize, UnitFigure
+from services.scoring.prizes import Award, Ladder, Prize, UnitFigure
 
 FORMAT = "hoithi.round/1"
 CONTEXT = b"hoithi round 1\n"
@@ -185,10 +185,18 @@ def conclude(final: Final) -> Outcome:
         return person, f"{judged.received}:{judged.started}"
 
     ladders = [prizes.persons(final.rows, final.prizes, final.excluded, label), *prizes.units(final.units, final.unit_prizes)]
+    return climb(ladders, final.drawing, shown, participants)
+
+
+def climb(
+    ladders: Iterable[Ladder], drawing: Drawing | None, shown: Mapping[str, str], participants: Mapping[str, str]
+) -> Outcome:
+    """Awards of these ladders and the draws that they took. `shown` names every contender, `participants` leads from the id of a
+    person to the participant's. Raises Undrawn."""
     awards: list[Award] = []
     minutes: list[Minutes] = []
     for ladder in ladders:
-        won, drawn = prizes.conclude(ladder, final.drawing)
+        won, drawn = prizes.conclude(ladder, drawing)
         awards += (msgspec.structs.replace(award, name=shown[award.winner]) for award in won)
         minutes += drawn
     met = {award.winner for award in awards} | {lot.id for each in minutes for lot in each.order}

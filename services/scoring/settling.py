@@ -28,6 +28,7 @@ from services.scoring.handlers import Library
 from services.scoring.headcounts import Headcounts
 from services.scoring.overall import Overall, Part
 from services.scoring.publication import Final
+from services.scoring.scopes import closing_day
 from services.scoring.settlement import Committed, Outcome, Settlement, Settlements
 from services.scoring.store import Head, Standings, encoded, marks_of, read_states, read_views
 
@@ -86,15 +87,16 @@ class Settler:
         committed = await self._settlements.committed(contest.contest)
         if committed is None:
             return  # not yet; the next turn looks again
-        excluded: dict[str, str] = {}
+        plans = self._library.book.rounds(contest.contest)
         parts: list[Part] = []
-        for plan in self._library.book.rounds(contest.contest):
+        for plan in plans:
             part = await self._part(plan)
             if part is None:
                 await self._settlements.give_up(contest.contest, UNPUBLISHED)
                 return
             parts.append(part)
-            excluded |= {each.participant: each.why for each in await self._exclusions.of(plan.id)}
+        excluded = await self._exclusions.overall(contest.contest, [plan.id for plan in plans])
+        day = max(closing_day(contest, part.plan) for part in parts)
         known = Overall(
             contest=contest.contest,
             title=contest.title,
@@ -106,7 +108,9 @@ class Settler:
             drawing=committed.drawing,
             committed_at=committed.committed_at,
             prizes=settlement.prizes,
-            excluded=excluded,
+            unit_prizes=settlement.unit_prizes,
+            units=awards.figures(contest, day, overall.homes(parts).values(), settlement.unit_prizes, self._headcounts),
+            excluded={each.participant: each.why for each in excluded},
         )
         concluded = overall.conclude(known, overall.standings(known))
         known = msgspec.structs.replace(known, names=await self._names(contest.contest, concluded))
@@ -157,6 +161,7 @@ class Settler:
             perfect=0,
             finalised_at=known.finalised_at,
             awarded=overall.awarded(known, rows, concluded),
+            uncounted=awards.uncounted(known.unit_prizes, known.units),
         )
         return outcome, out.getvalue()
 
@@ -197,7 +202,7 @@ class Settler:
                 head.told_as(RoundFinalised, final.plan, final.finalised_at), override=final.override
             ),
             awarded=awards.awarded(final, concluded),
-            uncounted=awards.uncounted(final),
+            uncounted=awards.uncounted(final.unit_prizes, final.units),
             basis=head.basis,
         )
         return outcome, out.getvalue()
@@ -209,6 +214,7 @@ class Settler:
         keyed = self._library.standing_key(plan.id)
         rows = await self._rows(plan.id, head.checksum)
         ruled = await self._casebook.ruled(plan.id)
+        homes = awards.latest_units(judged)
         return Final(
             plan=plan,
             title=contest.title,
@@ -226,7 +232,7 @@ class Settler:
             prizes=settlement.prizes,
             unit_prizes=settlement.unit_prizes,
             excluded={each.participant: each.why for each in await self._exclusions.of(plan.id)},
-            units=awards.figures(contest, plan, rows, self._headcounts),
+            units=awards.figures(contest, closing_day(contest, plan), homes.values(), settlement.unit_prizes, self._headcounts),
             drawing=committed.drawing,
             committed_at=committed.committed_at,
             override=settlement.override is not None,

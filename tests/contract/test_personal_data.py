@@ -15,7 +15,7 @@ DENIED = re.compile(
     r"(full|first|last|user)?names?|phones?|mobile|tel|e?mails?|recipients?|address(es)?|birth(day|date)?|born|age|gender|sex"
     r"|citizen|passport|cccd|cmnd|zalo|facebook|contacts?|ip|agent"
 )
-NAMES_OF_THINGS = {(shape, "name") for shape in ("Category", "Unit", "RoundPlan", "Tree", "DigestUnit")}
+NAMES_OF_THINGS = {(shape, "name") for shape in ("Category", "Unit", "RoundPlan", "Tree", "DigestUnit", "PrizePlan")}
 MASKED = {("StandingRow", "name"), ("PersonAwarded", "name")}
 """The names of people that leave the house, masked first: people find themselves in the standings."""
 

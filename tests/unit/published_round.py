@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -10,7 +11,7 @@ from services.events import RoundPlan
 from services.kit.clock import us_of
 from services.kit.notary import Notary
 from services.quiz.receipts import digest_of
-from services.scoring import domain, handlers, publication
+from services.scoring import awards, domain, handlers, publication
 from services.scoring.domain import MINUTE, Judged
 from services.scoring.draw import Beacon, Drawing
 from services.scoring.prizes import Prize, UnitFigure
@@ -95,9 +96,8 @@ def final_round(people: int, seed: int = 1, *, plan: RoundPlan = PLAN) -> Final:
     valid = [handlers.entry(each, f"Nguyễn V*** {each.participant}") for each in judged if each.verdict == "valid"]
     perfect = domain.perfect(valid)
     rows = domain.standings(valid, plan.counting, plan.ranking, perfect)
-    units = {
-        f"HP-{number:02d}": len({each.participant for each in valid if each.unit == f"HP-{number:02d}"}) for number in range(12)
-    }
+    homes = Counter(awards.latest_units(judged).values())
+    units = {f"HP-{number:02d}": homes[f"HP-{number:02d}"] for number in range(12)}
     headcounts = dict(zip(units, [None, 10, 60, 100, 100, 200, 200, 300, 400, 500, 500, 2000], strict=True))
     return Final(
         plan=plan,
@@ -117,7 +117,7 @@ def final_round(people: int, seed: int = 1, *, plan: RoundPlan = PLAN) -> Final:
         prizes=PRIZES,
         unit_prizes=UNIT_PRIZES,
         units=tuple(
-            UnitFigure(code=code, name=f"Phường {code}", people=count, headcount=headcounts[code])
+            UnitFigure(code=code, name=f"Phường {code}", people=count, headcount=headcounts[code], within=(code,))
             for code, count in units.items()
         ),
         drawing=DRAWING,

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from services.events.contests import PrizePlan, PrizePlans
+from services.quiz import loading
 from services.quiz.contest_files import Fault, FaultsFound, read_contest, shift
 
 CONTEST = """\
@@ -339,3 +341,17 @@ def test_a_fault_reads_as_a_sentence_in_both_languages(directory: Path) -> None:
         read_contest(directory)
     assert str(caught.value) == "questions.csv, dòng 4, mục id: Mã q1 đã có ở dòng 2."
     assert caught.value.errors[0].show("en") == "questions.csv, line 4, id: The id q1 is already on line 2."
+
+
+def test_prizes_travel_with_the_contest_and_name_a_tree_that_is_there(tmp_path: Path) -> None:
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "contest.yaml").write_text(CONTEST.replace("count: 1}", "count: 1, least: 30, level: 2}"))
+    files, now = read_contest(tmp_path), datetime(2023, 5, 1, tzinfo=UTC)
+    named = files.published(now).prizes
+    assert named == PrizePlans(unit=(PrizePlan(name="Giải Nhất", by="rate", count=1, least=30, level=2),))
+    assert loading._draft(files, files.published(now)).publication(now).prizes == named, "published again by the console"
+    (tmp_path / "contest.yaml").write_text(CONTEST.replace("count: 1}", "count: 1, tree: rung}"))
+    with pytest.raises(FaultsFound) as found:
+        read_contest(tmp_path)
+    assert [(fault.row, fault.column) for fault in found.value.errors] == [(27, "prizes.unit[0].tree")]

@@ -5,20 +5,23 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import msgspec
 
-from services.events import RoundPlan
-from services.scoring import overall, publication
+from services.events import HeadcountApproved, RoundPlan, Unit, encode
+from services.scoring import awards, overall, publication
 from services.scoring.domain import Row
 from services.scoring.draw import Drawing
+from services.scoring.headcounts import Headcounts
 from services.scoring.overall import Overall
 from services.scoring.prizes import Prize
 from services.scoring.publication import Final
-from tests.unit.published_round import NOTARY, PLAN, SALT, final_round, written
+from tests.scoring_house import CONTEST as HOUSE
+from tests.unit.published_round import NOTARY, PLAN, SALT, UNIT_PRIZES, final_round, written
 from tests.unit.test_verify import Answer, script, signed_again
 
 PRIZES = (Prize(name="Giải Nhất", count=1), Prize(name="Giải Nhì", count=3), Prize(name="Giải Ba", count=6))
@@ -96,6 +99,50 @@ def test_the_verifier_derives_ranks_and_winners(tmp_path: Path) -> None:
     assert "10 giải" in answer.text
     assert f"{len(overall.standings(CONTEST))} người của 3 vòng" in answer.text
     assert verify(tmp_path, PUBLISHED, FILES[::-1]).code == 0, "the files may be given in any order"
+
+
+def with_units(finals: Sequence[Final]) -> tuple[Overall, list[bytes]]:
+    """The same, with prizes for units by rate and by people."""
+    made, files = contest_of(finals)
+    known = [Unit(code=f"HP-{number:02d}", parent=None, name=f"Phường {number}", kind="ward") for number in range(12)]
+    contest = msgspec.structs.replace(HOUSE, units=tuple(known))
+    headcounts = Headcounts()
+    for number, unit in enumerate(known[1:], 1):
+        headcounts.read(
+            HeadcountApproved.type,
+            encode(HeadcountApproved(
+                time=PLAN.opens, contest=contest.contest, unit=unit.code, category="", as_of="2023-01-01", people=10 * number,
+                source="UBND",
+            )),
+        )  # fmt: skip
+    figures = awards.figures(contest, date(2023, 6, 16), overall.homes(made.parts).values(), UNIT_PRIZES, headcounts)
+    return msgspec.structs.replace(made, unit_prizes=UNIT_PRIZES, units=figures), files
+
+
+def test_units_count_a_person_once_over_all_rounds_and_the_verifier_derives_it(tmp_path: Path) -> None:
+    made, files = with_units(FINALS)
+    last: dict[str, tuple[int, str]] = {}
+    for final in FINALS:
+        for each in final.judged:
+            if each.verdict == "valid" and each.received >= last.get(each.participant, (0, ""))[0]:
+                last[each.participant] = each.received, each.unit
+    assert {each.code: each.people for each in made.units} == Counter(unit for _, unit in last.values())
+    told = overall.awarded(made, overall.standings(made), overall.conclude(made, overall.standings(made)))
+    assert [unit.by for unit in told.units] == ["rate"] * 3 + ["people"] * 3
+    assert len(told.persons) == 10
+    content = published(made)
+    answer = verify(tmp_path, content, files)
+    assert answer.code == 0, answer.text
+    assert "16 giải" in answer.text
+    assert "Số người của 12 đơn vị" in answer.text
+    more = msgspec.structs.replace(made.units[3], people=made.units[3].people + 1)
+    lie = msgspec.structs.replace(made, units=(*made.units[:3], more, *made.units[4:]))
+    answer = verify(tmp_path, published(lie), files)
+    assert answer.code == 1
+    assert any(f"{more.code}: ghi {more.people} người" in each for each in answer.differences)
+    twice = msgspec.structs.replace(made.units[3], within=("HP-02", "HP-03"), people=made.units[2].people + made.units[3].people)
+    lie = msgspec.structs.replace(made, units=(*made.units[:3], twice, *made.units[4:]))
+    assert any("HP-02 được tính hai lần" in each for each in verify(tmp_path, published(lie), files).differences)
 
 
 def test_equals_draw_and_the_draw_is_derived(tmp_path: Path) -> None:

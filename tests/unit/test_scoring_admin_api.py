@@ -12,6 +12,7 @@ import pytest
 
 from services.events import AttemptRuled, decode
 from services.kit.console import Role
+from services.kit.console.audit_log import sealed
 from services.scoring.anomalies import Case
 from services.scoring.mending import Trial, Trials
 from services.scoring.prizes import Award
@@ -90,6 +91,8 @@ async def test_attempts_are_disqualified_and_reinstated_once_each_with_a_reason(
     assert [(e.disqualified, e.revision, e.by[:4]) for e in told if isinstance(e, AttemptRuled)] == [
         (True, 1, "key/"), (False, 2, "key/"),
     ]  # fmt: skip
+    assert sealed("thi hộ") in await scoring.house.noted()
+    assert "thi hộ" not in await scoring.house.noted()
     short = await call(client, "POST", "/disqualify", {"attempt": attempt, "reason": "x"}, status=422)
     assert short["errors"][0]["field"] == "reason"
     for unknown in ("k3vq:thi.tuan-2:1", "k3vq:thi.tuan-1:2", "x"):

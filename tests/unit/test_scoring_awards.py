@@ -10,13 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.events import ContestPublished, HeadcountApproved, Unit, encode
+from services.events.contests import Placement, Tree
 from services.scoring import awards, publication
-from services.scoring.domain import Row
+from services.scoring.domain import Judged, Verdict
 from services.scoring.headcounts import Headcounts
 from services.scoring.prizes import Prize
 from tests.scoring_house import CONTEST, NOW, PLAN
 from tests.unit.published_round import final_round
 
+BY_PEOPLE = (Prize(name="Tập thể", count=1, by="people"),)
 DAY = date(2026, 11, 25)  # of PLAN's closing, in Hải Phòng
 
 
@@ -58,10 +60,6 @@ def test_headcounts_do_not_depend_on_the_order_of_the_facts(orders: tuple[list[t
     assert counts(*one).people("thi", {}, "A", DAY) == counts(*other).people("thi", {}, "A", DAY)
 
 
-def rows(*units: str) -> list[Row]:
-    return [Row(n, f"p{n}", 1, "Lê H***", unit, 9, 1000, None) for n, unit in enumerate(units, 1)]
-
-
 def contest(*units: Unit) -> ContestPublished:
     return msgspec.structs.replace(CONTEST, units=(Unit(code="HP", parent=None, name="Hải Phòng", kind="city"), *units))
 
@@ -73,7 +71,7 @@ def ward(code: str, **more: str) -> Unit:
 def test_a_unit_that_was_merged_counts_with_the_one_it_went_into() -> None:
     merged = contest(ward("A"), ward("B", ended="2026-11-20", merged_into="A"), ward("C", ended="2026-12-01", merged_into="A"))
     known = counts(approved("A", "2026-11-20", 4), approved("B", "2026-01-01", 2))
-    found = awards.figures(merged, PLAN, rows("A", "B", "B", "C", "gone"), known)
+    found = awards.figures(merged, DAY, ["A", "B", "B", "C", "gone"], BY_PEOPLE, known)
     assert {each.code: (each.people, each.headcount) for each in found} == {"A": (3, 4), "C": (1, None)}
 
 
@@ -87,8 +85,60 @@ def test_a_unit_that_was_merged_counts_with_the_one_it_went_into() -> None:
 )
 def test_a_headcount_from_before_a_merge_lacks_who_came_with_it(entries: list[HeadcountApproved], people: int | None) -> None:
     merged = contest(ward("A"), ward("B", ended="2026-11-20", merged_into="A"))
-    (found,) = awards.figures(merged, PLAN, rows("A", "B"), counts(*entries))
+    (found,) = awards.figures(merged, DAY, ["A", "B"], BY_PEOPLE, counts(*entries))
     assert (found.people, found.headcount) == (2, people)
+
+
+def test_a_prize_names_its_tree_and_level_and_people_of_an_inner_unit_count_there_and_above() -> None:
+    trees = (Tree(id="territory", name="Địa bàn"), Tree(id="school", name="Trường"))
+
+    def placed(code: str, territory: str, school: str | None) -> Unit:
+        places = (Placement(tree="territory", parent=territory), *([Placement(tree="school", parent=school)] if school else []))
+        return Unit(code=code, parent=territory, name=code, kind="unit", placements=places)
+
+    head = Unit(
+        code="GD", parent="HP", name="Sở", kind="office",
+        placements=(Placement(tree="territory", parent="HP"), Placement(tree="school", parent=None)),
+    )  # fmt: skip
+    units = msgspec.structs.replace(
+        contest(
+            ward("A"),Unit(code="A1", parent="A", name="Tổ 1", kind="group"), head,
+                placed("S1", "A", "GD"), placed("S2", "GD", "GD")),
+        trees=trees,
+    )  # fmt: skip
+    people = ["A", "A1", "A1", "S1", "GD", "S2", "S2", "HP"]
+
+    def found(**place: str | int) -> dict[str, int]:
+        prize = msgspec.structs.replace(BY_PEOPLE[0], **place)
+        return {each.code: each.people for each in awards.figures(units, DAY, people, [prize], counts())}
+
+    assert found() == {"A1": 2, "S1": 1, "S2": 2}
+    assert found(level=2) == {"A": 4, "GD": 3}
+    assert found(level=1) == {"HP": 8}
+    assert found(tree="school") == {"S1": 1, "S2": 2}
+    assert found(tree="school", level=1) == {"GD": 4}
+    assert found(level=9) == {}
+
+
+def test_a_unit_below_a_merged_one_is_counted_once() -> None:
+    below = Unit(code="B1", parent="B", name="Tổ", kind="group")
+    merged = contest(ward("A"), ward("B", ended="2026-11-20", merged_into="A"), below)
+    found = awards.figures(merged, DAY, ["A", "B", "B1"], BY_PEOPLE, counts())
+    assert {each.code: each.people for each in found} == {"B1": 1}
+
+
+def test_people_count_in_the_unit_of_their_latest_valid_attempt() -> None:
+    judged = [
+        judged_at("an", 1, "A", 10), judged_at("an", 2, "B", 20), judged_at("an", 3, "C", 30, "late"), judged_at("ba", 1, "C", 5),
+    ]  # fmt: skip
+    assert awards.latest_units(reversed(judged)) == {"an": "B", "ba": "C"}
+
+
+def judged_at(who: str, n: int, unit: str, received: int, verdict: Verdict = "valid") -> Judged:
+    return Judged(
+        participant=who, round=PLAN.id, n=n, unit=unit, categories=(), started=0, received=received, digest=bytes(16),
+        prediction=None, verdict=verdict, correct=9, total=20, key_version=1, rules=0,
+    )  # fmt: skip
 
 
 def test_the_event_names_winners_by_participant_and_units_by_their_figure() -> None:
@@ -121,6 +171,5 @@ def test_the_event_names_winners_by_participant_and_units_by_their_figure() -> N
 def test_units_without_a_headcount_are_named_where_a_prize_goes_by_rate() -> None:
     final = final_round(300)
     (unknown,) = [figure.code for figure in final.units if figure.headcount is None]
-    assert awards.uncounted(final) == (unknown,)
-    by_people = msgspec.structs.replace(final, unit_prizes=(Prize(name="Tập thể", count=1, by="people"),))
-    assert awards.uncounted(by_people) == ()
+    assert awards.uncounted(final.unit_prizes, final.units) == (unknown,)
+    assert awards.uncounted(BY_PEOPLE, final.units) == ()

@@ -14,6 +14,7 @@ from bson import Binary
 
 from services.events import AttemptRuled
 from services.kit.clock import us_of
+from services.kit.console.audit_log import sealed
 from services.kit.problems import Problem
 from services.scoring.domain import Mark, Row
 from services.scoring.prizes import Prize
@@ -151,15 +152,22 @@ async def test_who_is_excluded_is_on_record_until_the_prizes_are_worked_out(scor
     assert (await submit(browser, PAGE, PAGE, **form | {"attempt": f"ai-do:{PLAN.id}:1"})).status_code == 404
     assert (await submit(browser, PAGE, PAGE, **form | {"attempt": "k3vq:thi.tuan-9:1"})).status_code == 404
     assert (await submit(browser, PAGE, PAGE, **form | {"why": "x"})).status_code == 422
-    assert "ra đề tuần này" not in (await submit(browser, PAGE, PAGE, action="include", participant="k3vq")).text
-    assert (await submit(browser, PAGE, PAGE, action="include", participant="k3vq")).status_code == 404
+    assert (
+        "ra đề tuần này"
+        not in (await submit(browser, PAGE, PAGE, action="include", participant="k3vq", reason="không phải người ra đề")).text
+    )
+    assert (
+        await submit(browser, PAGE, PAGE, action="include", participant="k3vq", reason="không phải người ra đề")
+    ).status_code == 404
     await submit(browser, PAGE, PAGE, **form)
     assert await scoring.house.actions() == ["results.exclude", "results.include", "results.exclude"]
+    assert "ra đề tuần này" not in await scoring.house.noted(), "words may name somebody, and the log is for ever"
+    assert sealed("ra đề tuần này") in await scoring.house.noted()
     await submit(browser, PAGE, PAGE, action="settle", persons="Giải Nhất: 1", rates="Tỷ lệ: 2", least="50", units="Đông: 1")
     settlement = await scoring.settlements.get(PLAN.id)
     assert [(p.name, p.by, p.least) for p in settlement.unit_prizes] == [("Tỷ lệ", "rate", 50), ("Đông", "people", 0)]
     with pytest.raises(Problem, match="phase"):
-        await scoring.closing.include(PLAN, "k3vq")
+        await scoring.closing.include(PLAN.id, [], "k3vq", "không phải người ra đề", "o1")
 
 
 async def test_a_winner_who_is_disqualified_at_the_last_moment_is_not_published(scoring: ScoringHouse) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,9 +17,11 @@ from services.events import (
     ResultsPublished,
     RoundFinalised,
     RoundRanked,
+    Unit,
     decode,
     encode,
 )
+from services.events.contests import PrizePlan, PrizePlans, Tree
 from services.kit.bus import Record
 from services.kit.clock import us_of
 from services.kit.console import Role
@@ -27,14 +30,18 @@ from services.kit.runtime import Runtime
 from services.kit.security import Secrets
 from services.kit.settings import Settings
 from services.scoring import settling
+from services.scoring.awards import latest_units
+from services.scoring.certificates import code_of
 from services.scoring.domain import Mark, State
 from services.scoring.handlers import Library
 from services.scoring.headcounts import Headcounts
 from services.scoring.prizes import Prize
+from services.scoring.publication import Final
 from services.scoring.settlement import Outcome
 from services.scoring.settling import Settler
 from services.scoring.store import Head, snapshots, views
 from tests.console_house import submit
+from tests.organisers import member
 from tests.scoring_house import CONTEST, NOW, PLAN, ScoringHouse
 from tests.unit.published_round import SALT, final_round, written
 
@@ -101,6 +108,78 @@ async def test_a_contest_is_settled_from_the_files_of_its_rounds(scoring: Scorin
     assert all(rank[person.participant] <= 3 for person in told.persons)
     assert (await submit(browser, PAGE, PAGE, action="reopen")).status_code == 409
     assert await scoring.house.actions() == ["results.settle", "results.publish"]
+
+
+async def test_a_program_gives_the_prizes_of_a_contest_and_its_certificates_are_genuine(
+    scoring: ScoringHouse, tmp_path: Path
+) -> None:
+    worker, client = settler(scoring, tmp_path), scoring.house.browser()
+    key, _ = await scoring.house.console.keys.give(await member(scoring.house.console), "chương trình", "city", None)
+    client.headers["Authorization"] = f"Bearer {key}"
+    base, overall = "/api/v1/admin/rounds/thi/overall", {"unit_prizes": [{"name": "Đông nhất", "count": 2, "by": "people"}]}
+    units = tuple(Unit(code=f"HP-{n:02d}", parent=None, name=f"Phường {n}", kind="ward") for n in range(12))
+    scoring.book.apply(msgspec.structs.replace(CONTEST, units=units, revision=1))
+    assert (await client.get(base)).json()["waiting"] == [PLAN.id]
+    assert (await client.post(f"{base}/finalise", json=overall)).status_code == 409
+    await publish_round(scoring)
+    await worker.turn()
+    elsewhere = {"unit_prizes": [{"name": "Đông nhất", "count": 2, "tree": "rung"}]}
+    refused = await client.post(f"{base}/finalise", json=elsewhere)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "unit_prizes")
+    assert (await client.post(f"{base}/finalise", json=overall)).json()["phase"] == "asked"
+    await worker.turn()
+    awards = (await client.get(base)).json()["awards"]
+    best = sorted(awards_of(FINAL), key=lambda unit: -awards_of(FINAL)[unit])
+    assert awards_of(FINAL)[awards[0]["name"]] == awards_of(FINAL)[best[0]]
+    assert [award["prize"] for award in awards] == ["Đông nhất"] * 2
+    assert (await client.post(f"{base}/finalise/publish")).json()["file"].startswith("/ket-qua/thi/tep/")
+    await worker.turn()
+    told = [decode(each.headers["ce_type"], each.value) for each in scoring.bus.published]
+    assert [len(each.units) for each in told if isinstance(each, PrizesAwarded)] == [2]
+    assert (await client.post(f"{base}/finalise/reopen")).status_code == 409
+    assert await scoring.house.actions() == ["results.settle", "results.publish"]
+
+    browser = await scoring.house.signed_in("city")
+    form = {"award": "units by people >= 0|1", "name": "Phường Văn Đẩu"}
+    paper = await submit(browser, PAGE, "/console/rounds/thi/certificate", **form)
+    assert paper.content.startswith(b"%PDF")
+    shown = await client.get(f"/chung-nhan/{code_of(bytes(32), 'thi', 'units by people >= 0', 1)}")
+    assert "Giấy chứng nhận có thật" in shown.text
+    assert awards[0]["name"] in shown.text
+    assert 'href="/ket-qua/thi"' in shown.text
+    assert awards[0]["name"] in (await client.get("/ket-qua/thi")).text
+    assert (await client.get("/ket-qua/khong-co")).status_code == 404
+
+
+def awards_of(final: Final) -> Counter[str]:
+    """People of each unit, by its name."""
+    return Counter(f"Phường {int(unit[3:])}" for unit in latest_units(final.judged).values())
+
+
+async def test_the_prizes_that_a_contest_names_are_proposed_first(scoring: ScoringHouse) -> None:
+    browser, page = await scoring.house.signed_in("city"), f"/console/rounds/{PLAN.id}/prizes"
+    assert "Giải Khuyến khích: 10" in (await browser.get(page)).text
+    named = PrizePlans(
+        round=(PrizePlan(name="Giải Nhất tuần", count=4),),
+        unit=(PrizePlan(name="Tỷ lệ", count=3, by="rate", least=30), PrizePlan(name="Trường", count=2, tree="truong", level=2)),
+    )
+    trees = (Tree(id="territory", name="Địa bàn"), Tree(id="truong", name="Trường học"))
+    scoring.book.apply(msgspec.structs.replace(CONTEST, prizes=named, trees=trees, revision=1))
+    of_round, of_contest = (await browser.get(page)).text, (await browser.get(PAGE)).text
+    assert ("Giải Nhất tuần: 4" in of_round, "Khuyến khích" in of_round, "Tỷ lệ: 3" in of_round) == (True, False, False)
+    assert "Tỷ lệ: 3</textarea>" in of_contest
+    assert 'value="30"' in of_contest
+    assert "Trường: 2 | truong | 2</textarea>" in of_contest
+    await scoring.rank()
+    sent = {"persons": "Khác: 1", "rates": "Tỷ lệ: 3", "least": "20", "units": "Trường: 2 | truong | 2\nĐịa bàn: 1"}
+    await submit(browser, page, page, action="settle", **sent)
+    held = (await scoring.settlements.get(PLAN.id)).unit_prizes
+    assert [(p.name, p.by, p.least, p.tree, p.level) for p in held] == [
+        ("Tỷ lệ", "rate", 20, "", 0), ("Trường", "people", 0, "truong", 2), ("Địa bàn", "people", 0, "", 0),
+    ]  # fmt: skip
+    await scoring.settlements.give_up(PLAN.id, "")
+    again = (await browser.get(page)).text
+    assert ("Khác: 1" in again, "Giải Nhất tuần" in again) == (True, False)
 
 
 async def test_a_round_that_came_since_keeps_the_prizes_from_being_published(scoring: ScoringHouse, tmp_path: Path) -> None:

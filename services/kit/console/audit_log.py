@@ -72,6 +72,11 @@ def digest(*fields: object) -> str:
     return sha256(canonical(fields).encode()).hexdigest()
 
 
+def sealed(words: str) -> str:
+    """What the log holds of words that may name somebody: their SHA-256, hex. The words stay where they can be erased."""
+    return sha256(words.encode()).hexdigest()
+
+
 class AuditLog:
     """The log in the console's database. Any number of processes may append: the number of an entry is its id."""
 

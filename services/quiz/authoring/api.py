@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.events import RoundPlan
 from services.kit.console import Account
+from services.kit.console.audit_log import sealed
 from services.kit.faults import FaultsFound
 from services.kit.i18n import translate
 from services.kit.problems import Problem
@@ -211,7 +212,8 @@ class AdminApi:
         draft = await self._authoring.get(_contest(round))
         grant = Grant(body.kind, body.target, body.minutes, body.reason)
         kept = await self._authoring.grant(draft, round, grant, session.id)
-        await audited(request, "round.extra_time", round, kind=body.kind, target=kept, minutes=body.minutes, reason=body.reason)
+        reason = sealed(body.reason.strip())
+        await audited(request, "round.extra_time", round, kind=body.kind, target=kept, minutes=body.minutes, reason=reason)
 
 
 def _contest(round: str) -> str:

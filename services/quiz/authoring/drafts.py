@@ -16,7 +16,7 @@ import msgspec
 from anyascii import anyascii
 
 from services.events import Category, ContestPublished, Document, RoundPlan, Unit
-from services.events.contests import Show, Tree
+from services.events.contests import PrizePlans, Show, Tree
 from services.quiz.domain import REST
 
 Stage = Literal["draft", "submitted", "approved", "published"]
@@ -103,6 +103,7 @@ class ContestDraft(msgspec.Struct, frozen=True, kw_only=True):
     rules: Rules = Rules()
     rounds: tuple[RoundDraft, ...] = ()
     publish_names: Names = "masked"
+    prizes: PrizePlans | None = None
     revision: int = 0
     published: int = -1
 
@@ -140,6 +141,7 @@ class ContestDraft(msgspec.Struct, frozen=True, kw_only=True):
             trees=self.trees,
             rounds=tuple(round.plan(self.id) for round in self.rounds if round.stage == "published"),
             publishing_consent=self.publishing_consent,
+            prizes=self.prizes,
             revision=self.published,
         )
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from services.events import ContestBook, state_at
+from services.kit.console.audit_log import sealed
 from services.kit.i18n import translate
 from services.kit.problems import Problem
 from services.kit.web import language, render
@@ -195,7 +196,8 @@ class RoundPages:
         grant = Grant(kind, target, forms.number(form, "minutes", 0, 240), forms.text(form, "reason", 300))
         found = find(draft, round)
         kept = await self._authoring.grant(draft, found.id, grant, session.id)
-        await audited(request, "round.extra_time", found.id, kind=kind, target=kept, minutes=grant.minutes, reason=grant.reason)
+        reason = sealed(grant.reason.strip())
+        await audited(request, "round.extra_time", found.id, kind=kind, target=kept, minutes=grant.minutes, reason=reason)
         return _to(found, contest)
 
 
