@@ -16,6 +16,7 @@ from services.kit.clock import ManualClock, us_of
 from services.kit.runtime import Face, Runtime
 from services.kit.security import Secrets
 from services.kit.settings import Settings
+from services.kit.tokens import looked_at
 from services.scoring.admin_api import AdminApi
 from services.scoring.casebook import Casebook, Review
 from services.scoring.closing import Closing
@@ -105,7 +106,7 @@ class ScoringHouse:
         router = APIRouter()
         for part in (
             SettlePages(self.closing, self.book, self.settlements, settings, bytes(32), self.clock),
-            AdminApi(self.closing, self.casebook, Jury(runtime, self.book), Trials(self.store)),
+            AdminApi(self.closing, self.casebook, Jury(runtime, self.book), Trials(self.store), looked_at(runtime.secrets)),
             OverallPages(self.closing, self.book, self.settlements),
             StatsApi(self.book, self.casebook, self.settlements, self.clock),
         ):
