@@ -16,6 +16,7 @@ from services.kit.clock import ManualClock, us_of
 from services.kit.runtime import Face, Runtime
 from services.kit.security import Secrets
 from services.kit.settings import Settings
+from services.kit.tokens import looked_at
 from services.scoring.admin_api import AdminApi
 from services.scoring.casebook import Casebook, Review
 from services.scoring.certificate_pages import CertificatePages
@@ -117,7 +118,9 @@ class ScoringHouse:
             SettlePages(self.closing, self.book, self.settlements, organisers),
             CertificatePages(self.book, self.settlements, settings, bytes(32), self.clock),
             PublicPages(self.book, self.standings, self.settlements, bytes(32)),
-            AdminApi(self.closing, self.casebook, Jury(runtime, self.book), Trials(self.store), organisers),
+            AdminApi(
+                self.closing, self.casebook, Jury(runtime, self.book), Trials(self.store), organisers, looked_at(runtime.secrets)
+            ),
             OverallPages(self.closing, self.book, self.settlements, organisers),
             OverallApi(self.closing, self.book, self.settlements, organisers),
             StatsApi(self.book, self.casebook, self.settlements, self.clock),

@@ -18,10 +18,10 @@ from services.kit.store import answers, store_errors
 from services.kit.tokens import Bearers
 from services.quiz import pages
 from services.quiz.api import Api
+from services.quiz.authoring.answers import AnswersPages
 from services.quiz.authoring.api import AdminApi
 from services.quiz.authoring.commands import Authoring
 from services.quiz.authoring.key_api import KeyApi
-from services.quiz.authoring.mending import Mending
 from services.quiz.authoring.mending_pages import MendingPages
 from services.quiz.authoring.pages import ContestPages
 from services.quiz.authoring.round_pages import RoundPages
@@ -83,10 +83,10 @@ def face(runtime: Runtime) -> Face:
     router.include_router(UnitTreePages(authoring, book).router)
     router.include_router(RoundPages(authoring, book).router)
     router.include_router(WinnersPages(runtime.store, authoring, book).router)
-    mending = Mending(runtime, book)
-    router.include_router(MendingPages(authoring, mending, book).router)
+    router.include_router(AnswersPages(authoring.answers, book, live).router)
+    router.include_router(MendingPages(authoring, authoring.mending, book).router)
     router.include_router(AdminApi(authoring, runtime).router)
-    router.include_router(KeyApi(mending).router)
+    router.include_router(KeyApi(authoring.mending).router)
 
     async def start() -> None:
         await followed.start()

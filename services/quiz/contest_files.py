@@ -130,7 +130,8 @@ def _read_questions(text: str | None, faults: Faults) -> Iterator[Question]:
         note = partial(faults.add, QUESTIONS, row)
         options, letters = options_of(cells, note)
         right = right_of(cells["answer"], letters, note)
-        yield Question(cells["id"], cells["topic"], cells["text"], options, right, cells.get("source", ""))
+        said = {"source": cells.get("source", ""), "explanation": cells.get("explanation", "")}
+        yield Question(cells["id"], cells["topic"], cells["text"], options, right, **said)
     if text is not None and not ids and not any(fault.file == QUESTIONS for fault in faults.found):
         faults.add(QUESTIONS, None, None, "Không có câu hỏi nào.")
 

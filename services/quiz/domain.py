@@ -23,7 +23,8 @@ REST = "*"
 @dataclass(frozen=True)
 class Question:
     """A question of the bank. `right` holds the positions of the right options; `difficulty` is "", easy, medium or hard;
-    `picture` is the digest of its picture, or "", and `picture_alt` what the picture shows, in words."""
+    `picture` is the digest of its picture, or "", and `picture_alt` what the picture shows, in words; `explanation` says why the
+    right options are right, for after the round."""
 
     id: str
     topic: str
@@ -34,6 +35,7 @@ class Question:
     difficulty: str = ""
     picture: str = ""
     picture_alt: str = ""
+    explanation: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,11 @@ def draw(bank: Sequence[Question], blueprint: Mapping[str, int], codes: int, rng
     """Draws `codes` papers by the blueprint (topic → count; `*` from all topics that it does not name). The same bank, blueprint
     and state of `rng` give the same papers. Raises ValueError where the bank is too small."""
     return [_draw_one(bank, blueprint, f"{number:03d}", rng) for number in range(1, codes + 1)]
+
+
+def draws(topic: str, blueprint: Mapping[str, int]) -> bool:
+    """Whether a blueprint takes questions of a topic."""
+    return bool(blueprint.get(topic, blueprint.get(REST, 0)))
 
 
 def _draw_one(bank: Sequence[Question], blueprint: Mapping[str, int], code: str, rng: Random) -> Paper:

@@ -165,7 +165,9 @@ class ParticipantPages:
     async def result(self, request: Request, contest: str, attempt: str) -> Response:
         found = find(self._book, contest)
         now, banner = self._clock.now(), self._live.banner(contest)
-        return render(request, "result.html", contest=found, attempt=attempt, times=times(found, now), banner=banner)
+        plan = self._book.round(attempt.partition(":")[2].rpartition(":")[0])
+        over = plan if plan and plan.contest == contest and now >= plan.closes else None
+        return render(request, "result.html", contest=found, attempt=attempt, over=over, times=times(found, now), banner=banner)
 
     def _unit(self, request: Request, contest: ContestPublished, asked: str) -> Unit | None:
         """The unit that a QR code or the address brought along, if this contest has it."""

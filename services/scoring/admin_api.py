@@ -15,6 +15,7 @@ from services.kit.console import Account
 from services.kit.console.audit_log import sealed
 from services.kit.i18n import translate
 from services.kit.problems import Problem
+from services.kit.security import Signer
 from services.kit.web import language, problems
 from services.kit.web.console import admin_api, audited, console_of
 from services.scoring.anomalies import Kind
@@ -22,7 +23,7 @@ from services.scoring.casebook import Casebook, CaseState
 from services.scoring.closing import Closing, Readiness
 from services.scoring.exclusions import Exclusion, Why
 from services.scoring.jury import Jury, reason_of
-from services.scoring.mending import Trials
+from services.scoring.mending import Trials, seen
 from services.scoring.organisers import Found, Organisers
 from services.scoring.prizes import By, Prize
 from services.scoring.settlement import Outcome
@@ -163,6 +164,7 @@ class TrialView(BaseModel):
     perfect_before: int
     perfect_after: int
     changes: list[ChangeView]
+    seen: str = Field(description="To be sent along where this version is published")
 
 
 class CaseView(BaseModel):
@@ -176,9 +178,11 @@ class CaseView(BaseModel):
 class AdminApi:
     """The calls."""
 
-    def __init__(self, closing: Closing, casebook: Casebook, jury: Jury, trials: Trials, organisers: Organisers) -> None:
+    def __init__(
+        self, closing: Closing, casebook: Casebook, jury: Jury, trials: Trials, organisers: Organisers, looked_at: Signer
+    ) -> None:
         self._closing, self._casebook, self._jury, self._trials = closing, casebook, jury, trials
-        self._organisers = organisers
+        self._organisers, self._looked_at = organisers, looked_at
         self.router = APIRouter(
             prefix="/api/v1/admin/rounds/{round}", tags=["admin"], responses=problems(401, 403, 404, 409, 422, 503)
         )
@@ -242,10 +246,11 @@ class AdminApi:
         return await self._shown(request, plan)
 
     async def trial(self, _: Caller, round: str) -> TrialView:
-        found = await self._trials.last(self._plan(round).id)
+        plan = self._plan(round)
+        found = await self._trials.last(plan.id)
         if found is None:
             raise Problem(404, "trial", "Chưa có bản chấm thử nào. Nếu vừa đề nghị, hãy đợi vài giây rồi tải lại trang.")
-        return TrialView.model_validate(msgspec.to_builtins(found))
+        return TrialView.model_validate(msgspec.to_builtins(found) | {"seen": seen(self._looked_at, plan, found)})
 
     async def _rule(self, request: Request, caller: Account, round: str, body: AttemptBody, disqualified: bool) -> None:
         if body.attempt.partition(":")[2].rpartition(":")[0] != self._plan(round).id:

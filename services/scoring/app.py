@@ -12,7 +12,7 @@ from services.kit.cloudevents import type_of
 from services.kit.followed import Followed, events
 from services.kit.runtime import Face, Runtime
 from services.kit.store import answers
-from services.kit.tokens import Bearers
+from services.kit.tokens import Bearers, looked_at
 from services.scoring.admin_api import AdminApi
 from services.scoring.api import Api
 from services.scoring.casebook import Casebook
@@ -44,13 +44,13 @@ def face(runtime: Runtime) -> Face:
     settlements, exclusions, key = Settlements(runtime.store), Exclusions(runtime.store), runtime.secrets.get("certificate.key")
     api = Api(book, verdicts, standings, settlements, Bearers(runtime.secrets), runtime.clock)
     jury, trials = Jury(runtime, book), Trials(runtime.store)
-    pages = Pages(book, casebook, verdicts, standings, jury, trials, runtime.clock)
+    pages = Pages(book, casebook, verdicts, standings, jury, trials, looked_at(runtime.secrets), runtime.clock)
     closing = Closing(book, casebook, verdicts, standings, settlements, exclusions, trials, journals, runtime.clock, runtime.bus)
     organisers = Organisers(runtime.store, runtime.secrets.get("phone.key"))
     settling = SettlePages(closing, book, settlements, organisers)
     certificates = CertificatePages(book, settlements, runtime.settings, key, runtime.clock)
     public = PublicPages(book, standings, settlements, key)
-    admin = AdminApi(closing, casebook, jury, trials, organisers)
+    admin = AdminApi(closing, casebook, jury, trials, organisers, looked_at(runtime.secrets))
     overall = OverallPages(closing, book, settlements, organisers)
     overall_api = OverallApi(closing, book, settlements, organisers)
     stats = StatsApi(book, casebook, settlements, runtime.clock)

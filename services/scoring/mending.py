@@ -14,6 +14,7 @@ from bson import Binary
 from services.events import RoundKeyed, RoundPlan
 from services.kit.cloudevents import type_of
 from services.kit.runtime import Runtime
+from services.kit.security import Signer
 from services.kit.store import store_errors
 from services.scoring import domain, handlers
 from services.scoring.domain import Entry, Mark, Row, State, Unfit
@@ -53,6 +54,11 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     perfect_before: int
     perfect_after: int
     changes: tuple[Change, ...]
+
+
+def seen(signer: Signer, plan: RoundPlan, trial: Trial) -> str:
+    """What quiz asks for; "" where the round was opened again since the trial."""
+    return signer.sign(f"{plan.id}/{trial.version}".encode()) if trial.at >= plan.closes else ""
 
 
 class Trials:
@@ -97,7 +103,7 @@ class Trier:
 
     def __init__(self, runtime: Runtime, library: Library) -> None:
         self._runtime, self._library, self._trials = runtime, library, Trials(runtime.store)
-        self._made: set[tuple[str, int]] = set()
+        self._made: set[tuple[str, int, datetime]] = set()
         self._pending: dict[str, int] = {}
 
     async def turn(self, plan: RoundPlan, marks: Mapping[int, Mark]) -> None:
@@ -107,16 +113,17 @@ class Trier:
         if self._pending.get(plan.id) != version:
             await self._trials.note_pending(plan.id, version)
             self._pending[plan.id] = version
-        if keyed is None or (plan.id, keyed.version) in self._made:
+        if keyed is None or (plan.id, keyed.version, plan.closes) in self._made:
             return
-        if await self._trials.get(plan.id, keyed.version) is None:
+        tried = await self._trials.get(plan.id, keyed.version)
+        if tried is None or tried.at < plan.closes:  # the round was opened again since
             states = await read_states(self._runtime.store, plan.id, marks)
             if states is None:
                 return
             correct = await self._grades(plan, keyed, states)
             await self._trials.put(compare(plan, keyed, list(_entries(plan, states)), correct, self._runtime.clock.now()))
             log.info("key.tried", round=plan.id, version=keyed.version)
-        self._made.add((plan.id, keyed.version))
+        self._made.add((plan.id, keyed.version, plan.closes))
 
     async def _grades(self, plan: RoundPlan, keyed: RoundKeyed, states: Mapping[int, State]) -> dict[tuple[str, int], int]:
         """The right answers of every standing attempt by the proposed key, where they differ."""

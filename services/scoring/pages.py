@@ -14,13 +14,14 @@ from services.events.contests import RoundState
 from services.kit.clock import Clock, us_of
 from services.kit.console.audit_log import sealed
 from services.kit.problems import Problem
+from services.kit.security import Signer
 from services.kit.web import render
 from services.kit.web.console import Organiser, OrganiserForm, account_in, audited
 from services.scoring.anomalies import KINDS, Kind
 from services.scoring.casebook import Casebook, CaseState, Review
 from services.scoring.domain import Judged
 from services.scoring.jury import Jury, reason_of
-from services.scoring.mending import Trials
+from services.scoring.mending import Trials, seen
 from services.scoring.statistics import doubtful
 from services.scoring.store import Head, Standings, Verdicts
 
@@ -90,10 +91,11 @@ class Pages:
         standings: Standings,
         jury: Jury,
         trials: Trials,
+        looked_at: Signer,
         clock: Clock,
     ) -> None:
         self._book, self._casebook, self._verdicts, self._standings = book, casebook, verdicts, standings
-        self._jury, self._trials, self._clock = jury, trials, clock
+        self._jury, self._trials, self._looked_at, self._clock = jury, trials, looked_at, clock
         self.router = APIRouter(prefix="/console/rounds", include_in_schema=False)
         self.router.add_api_route("", self.rounds)
         self.router.add_api_route("/{round}", self.round)
@@ -171,7 +173,9 @@ class Pages:
     async def key(self, request: Request, session: Organiser, round: str) -> Response:
         """What the newest proposed key would change."""
         plan = (await self._progress(round)).plan
-        return render(request, "key.html", plan=plan, trial=await self._trials.last(round), units=self._book.units(plan.contest))
+        trial = await self._trials.last(round)
+        shown = seen(self._looked_at, plan, trial) if trial else ""
+        return render(request, "key.html", plan=plan, trial=trial, seen=shown, units=self._book.units(plan.contest))
 
     async def _progress(self, round: str) -> Progress:
         plan = self._book.round(round)

@@ -54,6 +54,11 @@ async def test_no_key_no_perfect_paper_no_phone_number_leaves_while_a_round_runs
                     assert not PHONE.search(body), f"{role}: {path} holds {PHONE.search(body)}"
                     assert path.split()[0] in DOCUMENTS or b"perfect" not in body, f"{role}: {path}"
         await topics_are_clean(site, keys)
+        answers = await players.call("GET", f"/api/v1/contests/{players.contest['id']}/rounds/{players.round}/answers")
+        assert answers == {"waiting": True, "answers": []}
+        async with httpx.AsyncClient(base_url=site.url) as client:
+            page = await client.get(f"/c/{players.contest['id']}/dap-an/{players.round}")
+        assert not any(text in page.text for chosen in players.tally.chosen.values() for text in chosen)
         shown = await players.call("GET", f"/api/v1/rounds/{players.round}/standings")
         assert shown == {"state": "hidden", "rows": [], "next": None}
         await players.close()

@@ -106,7 +106,9 @@ async def test_a_wrong_key_is_mended_and_the_ranks_change_as_another_recomputes_
             await post(organiser, keys, action="propose", question=question, right=letter, reason="đề in nhầm đáp án")
             await shows(organiser, f"{console}/key", "đề in nhầm đáp án")
             assert await standings(site, players.round) == await expected(players, players.tally.correct), "a trial judges nobody"
-            await post(organiser, keys, action="publish", version="2")
+            seen = re.search(r"dap-an\?seen=([\w-]+)", (await organiser.get(f"{console}/key")).text)
+            assert seen
+            await post(organiser, keys, action="publish", version="2", seen=seen[1])
             correct = {
                 attempt: right - (chosen.get(text) == old) + (chosen.get(text) == new)
                 for (attempt, right), chosen in zip(players.tally.correct.items(), players.tally.chosen.values(), strict=True)

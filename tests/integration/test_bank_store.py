@@ -73,6 +73,23 @@ async def test_what_the_bank_has_keeps_a_whole_import_out(database: Database) ->
     assert len(await bank.entries("c")) == 2
 
 
+async def test_a_correction_stands_in_the_place_of_the_question_and_stays_retired(database: Database) -> None:
+    bank = Bank(database, CLOCK)
+    await bank.add("c", questions(0, 3), "an")
+    await bank.retire("c", "q1")
+    better = replace(questions(1, 2)[0], text="Câu một?", right=frozenset({0}), explanation="Vì thế.")
+    assert await bank.add("c", [better], "binh", corrected=["q1"]) == 1
+    entries = await bank.entries("c")
+    assert [entry.question.id for entry in entries] == ["q0", "q1", "q2"]
+    assert (entries[1].question, entries[1].by, entries[1].retired) == (better, "binh", CLOCK.now())
+    assert await bank.retire("c", "q1", retired=False)
+    assert (await bank.questions("c"))[1] == better
+    for wrong, corrected in ((replace(better, id="q9"), ["q9"]), (replace(questions(0, 1)[0], id="q1"), ["q1"])):
+        with pytest.raises(Problem):
+            await bank.add("c", [wrong], "binh", corrected=corrected)
+    assert (await bank.questions("c"))[1] == better
+
+
 async def test_an_import_that_died_in_the_middle_is_not_there_and_can_be_made_again(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import zipfile
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -63,6 +64,25 @@ def test_ids_are_kept_or_made_of_the_content() -> None:
     ]
     assert messages == [[], ["Mã {id} đã có ở dòng {line}."], ["Ngân hàng đã có câu khác mang mã {id}."]]
     assert [f.column for r in checked("a b;T;Gì?;1;2;3;A;;\n").rows for f in r.faults] == ["id"]
+
+
+def test_a_row_with_the_id_of_a_question_corrects_it_where_that_is_meant() -> None:
+    bank = [replace(BANK[0], picture="d" * 32, picture_alt="Bến"), Question("q2", "T", "Hai?", ("x", "y"), frozenset({0}))]
+
+    def corrected(rows: str) -> Checked:
+        return check(Job("x.csv", (HEAD + rows).encode(), known=bank, correct=True))
+
+    same = "q1;T;Bến Nhà Rồng nằm ở thành phố nào của nước ta?;Sài Gòn;Huế;Hà Nội"
+    found = corrected(f"{same};B;;\n;T;Câu mới?;1;2;3;A;;\n")
+    assert [(row.corrects, row.faults) for row in found.rows] == [(True, []), (False, [])]
+    assert found.rows[0].question == replace(bank[0], right=frozenset({1}))
+    assert (corrected(f"{same};A;;\n").rows[0].known, corrected(f"{same};A;;\n").wanted) == (True, [])
+    twice = corrected(f"{same};B;;\n{same};C;;\n")
+    assert [f.message for f in twice.rows[1].faults][-1] == "Mã {id} đã có ở dòng {line}."
+    other = corrected("q1;T;Hai?;x;y;;A;;\n").rows[0]
+    assert other.faults == [], "a question with a picture is another one"
+    bank[0] = replace(bank[0], picture="")
+    assert [f.values for f in corrected("q1;T;Hai?;x;y;;A;;\n").rows[0].faults] == [{"id": "q2"}]
 
 
 def test_a_topic_may_be_given_for_all_that_name_none() -> None:

@@ -125,6 +125,19 @@ async def test_a_role_is_changed_and_what_it_gave_ends(house: ConsoleHouse) -> N
     assert "account.role" in await house.actions()
 
 
+async def test_a_link_for_a_new_password_ends_with_the_role_it_was_given_for(house: ConsoleHouse) -> None:
+    district, city = await house.signed_in("district", "A"), await house.signed_in()
+    unit = await member(house.console, "unit", "A1")
+    link = link_in(await submit(district, "/console/accounts", "/console/accounts/reset", account=unit.id))
+    await submit(city, "/console/accounts", "/console/accounts/role", account=unit.id, role="city", subtree="")
+    assert await house.console.resets.good() == []
+    assert (await house.browser().get(link)).status_code == 404
+    # One that is given while the role changes is refused by itself.
+    district_account = await member(house.console, "district", "A")
+    text, _ = await house.console.resets.give(district_account, unit.id, "unit", "A1")
+    assert (await house.browser().get(f"/console/reset/{text}")).status_code == 404
+
+
 async def test_nobody_gives_a_role_beyond_their_own(house: ConsoleHouse) -> None:
     district, unit = await house.signed_in("district", "A"), await member(house.console, "unit", "A1")
     change = "/console/accounts/role"
@@ -150,6 +163,9 @@ async def test_an_api_key_opens_the_admin_api_until_it_is_revoked(house: Console
         keys[role] = re.search(r'id="key">([^<]+)<', page.text)[1]  # type: ignore[index]
     bearer = {role: {"Authorization": f"Bearer {key}"} for role, key in keys.items()}
     assert keys["operator"] not in str(dict(house.database["api_keys"].documents))
+    holder, maker = await house.console.key_holder(keys["operator"]), await member(house.console)
+    assert holder
+    assert (holder.person, maker.person) == (maker.id, maker.id), "a key is no second person"
     answer = await program.post(thing, headers=bearer["operator"])
     assert answer.json()["by"].startswith("key/")
     assert (await program.post(thing, headers=bearer["reader"])).status_code == 403

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from services.events import AttemptRuled, decode
 from services.kit.console import Role
 from services.kit.console.audit_log import sealed
+from services.kit.tokens import looked_at
 from services.scoring.anomalies import Case
 from services.scoring.mending import Trial, Trials
 from services.scoring.prizes import Award
@@ -124,8 +126,12 @@ async def test_the_trial_of_a_key_is_told(scoring: ScoringHouse) -> None:
         round=PLAN.id, version=2, reason="đề in nhầm", at=NOW, people=9, up=1, down=1, perfect_before=1, perfect_after=2,
         changes=(),
     )  # fmt: skip
-    await Trials(scoring.store).put(trial)
-    assert (await call(client, "GET", "/key/trial"))["perfect_after"] == 2
+    await Trials(scoring.store).put(msgspec.structs.replace(trial, at=PLAN.closes - timedelta(seconds=1)))
+    assert (await call(client, "GET", "/key/trial"))["seen"] == "", "the round was opened again since"
+    await Trials(scoring.store).put(msgspec.structs.replace(trial, at=PLAN.closes))
+    told = await call(client, "GET", "/key/trial")
+    assert told["perfect_after"] == 2
+    assert looked_at(scoring.house.secrets).verify(told["seen"]) == f"{PLAN.id}/2".encode()
 
 
 @pytest.mark.parametrize("role", ["operator", "reader"])

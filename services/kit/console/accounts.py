@@ -42,6 +42,7 @@ class Account:
     """A person, or a program with an API key, as the pages meet them. `subtree` is a unit's code; None is everything.
 
     `has_code`: a second factor is set up. `code_due`: until then it may be put off. `epoch` grows when all sessions end.
+    `owner`: of an API key, the account that made it.
     """
 
     id: str
@@ -53,6 +54,12 @@ class Account:
     disabled: bool = False
     has_code: bool = False
     code_due: datetime | None = None
+    owner: str = ""
+
+    @property
+    def person(self) -> str:
+        """Who acts, also through an API key: what tells a second person from the first."""
+        return self.owner or self.id
 
     def owes_code(self, now: datetime) -> bool:
         """Whether nothing but setting up the second factor is open to it."""

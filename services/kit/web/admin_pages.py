@@ -76,14 +76,15 @@ def _wanted(request: Request, form: FormData) -> tuple[Role, str | None]:
 
 @router.post("/console/accounts/role")
 async def change_role(request: Request, form: ManagerForm) -> Response:
-    """Another role or subtree for an account; its sessions end, and so does what it has given to others by the old one. A second
-    factor is due where the new role needs one."""
+    """Another role or subtree for an account; its sessions end, and so does what it has given to others by the old one, and what
+    others gave for it: a link to set its password. A second factor is due where the new role needs one."""
     console, account = console_of(request), await _managed(request, form)
     role, subtree = _wanted(request, form)
     await console.directory.set_role(account.id, role, subtree)
     for passes in (console.invitations, console.resets, console.keys):
-        for given in [each for each in await passes.good() if each.by == account.id]:
-            await passes.end(given.id)
+        for given in await passes.good():
+            if given.by == account.id or (passes is console.resets and given.label == account.id):
+                await passes.end(given.id)
     await audited(request, "account.role", account.id, role=role, subtree=subtree, before=account.role, below=account.subtree)
     return RedirectResponse("/console/accounts", 303)
 

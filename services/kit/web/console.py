@@ -151,7 +151,9 @@ class Console:
         owner = await self.directory.find(key.by, fresh=False) if key else None
         if key is None or owner is None or owner.disabled:
             return None
-        return Account(id=f"key/{key.id}", name=key.label, email="", role=key.role, subtree=key.subtree, has_code=True)
+        return Account(
+            id=f"key/{key.id}", name=key.label, email="", role=key.role, subtree=key.subtree, has_code=True, owner=key.by
+        )
 
     def owes_code(self, account: Account) -> bool:
         """Whether the account must set up its second factor before anything else."""

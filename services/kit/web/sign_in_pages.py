@@ -269,6 +269,8 @@ async def _resetting(request: Request, token: str) -> tuple[Pass, Account]:
     account = await console.directory.find(made.label) if made else None
     if made is None or account is None or account.disabled or giver is None or giver.disabled:
         raise _reset_used()
+    if (made.role, made.subtree) != (account.role, account.subtree):  # who gave it might not give one for this role
+        raise _reset_used()
     return made, account
 
 

@@ -174,13 +174,13 @@ class AdminApi:
         return [PointView(ok=p.ok, blocks=p.blocks, text=text) for p, text in zip(points, said, strict=True)]
 
     async def submit(self, request: Request, session: Caller, round: str) -> StageView:
-        found = await self._authoring.submit(await self._authoring.get(_contest(round)), round, session.id)
+        found = await self._authoring.submit(await self._authoring.get(_contest(round)), round, session.person)
         await audited(request, "round.submitted", round)
         return StageView(id=found.id, stage=found.stage)
 
     async def approve(self, request: Request, session: Caller, round: str, body: ApprovalBody) -> StageView:
         draft = await self._authoring.get(_contest(round))
-        found = await self._authoring.approve(draft, round, session.id, body.alone)
+        found = await self._authoring.approve(draft, round, session.person, body.alone)
         await audited(request, "round.approved_alone" if found.alone else "round.approved", round, reason=found.alone)
         return StageView(id=found.id, stage=found.stage)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,15 +15,18 @@ from services.events import ContestBook, RoundPlan, Unit
 from services.events.units import TERRITORY
 from services.kit.problems import Problem
 from services.kit.runtime import Runtime
+from services.quiz.authoring.answers import Answers
+from services.quiz.authoring.approval import seen
 from services.quiz.authoring.checklist import Point, blocked, checklist
 from services.quiz.authoring.drafts import ContestDraft, RoundDraft, clone, round_id, slug
 from services.quiz.authoring.live import MOST_MINUTES, Live
+from services.quiz.authoring.mending import Mending
 from services.quiz.authoring.publishing import Publisher, shelved
 from services.quiz.authoring.running import Change, Rounds
 from services.quiz.authoring.store import Drafts, Notes
 from services.quiz.authoring.units import UnitSheet, named_trees, read, read_text
 from services.quiz.bank.store import Bank
-from services.quiz.domain import draw
+from services.quiz.domain import draw, draws
 from services.quiz.handlers import Participants
 from services.quiz.shelf import ShelvedPaper
 
@@ -46,7 +50,8 @@ class Authoring:
         self._runtime, self._book, self._participants = runtime, book, participants
         self.drafts, self._bank, self._notes = Drafts(runtime.store), Bank(runtime.store), Notes(runtime.store)
         self._publisher = Publisher(runtime, self.drafts, self._bank)
-        self._rounds = Rounds(runtime, book)
+        self._rounds, self.mending = Rounds(runtime, book), Mending(runtime, book)
+        self.answers = Answers(runtime, book, self.drafts, self._bank, self.mending)
         self.live = Live(self._notes, book, runtime.clock)
 
     @property
@@ -114,6 +119,15 @@ class Authoring:
         """The codes that people may have registered under."""
         return set(self._book.units(contest))
 
+    async def unpublished(self, draft: ContestDraft) -> bool:
+        """Whether a published contest has changed since everyone was told of it."""
+        known = self._book.contests.get(draft.id)
+        if known is None:
+            return False
+        compared = ("title", "kind", "owner", "timezone", "documents", "categories", "units", "trees", "publishing_consent")
+        told = all(getattr(known, name) == getattr(draft, name) for name in compared)
+        return not told or draft.consent_text != await self.drafts.shown_consent(draft.id)
+
     async def publish(self, contest: str, round: str | None = None) -> ContestDraft:
         """Tells everyone of the contest as it is now; with a round, of that too."""
         return await self._publisher.publish(await self.get(contest), round)
@@ -142,13 +156,17 @@ class Authoring:
             raise Problem(409, "round-published", "Vòng đã công bố thì không sửa được; có thể tạm dừng, gia hạn hoặc đóng.")
         if not round.name:
             raise Problem(422, "name", "Hãy ghi tên vòng thi.", field="name")
-        fresh = msgspec.structs.replace(round, stage="draft", submitted_by="", approved_by="", alone="")
         # The next new round begins with the rules that were used last.
-        return await self.drafts.save(msgspec.structs.replace(draft.with_round(fresh), rules=round.rules))
+        return await self.drafts.save(msgspec.structs.replace(draft.with_round(round.as_draft()), rules=round.rules))
 
     async def points(self, draft: ContestDraft, round: RoundDraft) -> list[Point]:
         """What the round still lacks."""
-        return checklist(draft, round, await self._bank.topics(draft.id), self.now)
+        bank, told = await self._bank.questions(draft.id), await self.answers.told(draft.id)
+        points = checklist(draft, round, Counter(question.topic for question in bank), self.now)
+        if known := sum(q.id in told and draws(q.topic, round.rules.blueprint) for q in bank):
+            text = "{n} câu mà đề có thể rút đã ở trong đề của vòng đã đóng: có người có thể đã biết đáp án."
+            points.append(Point(False, text, f"/console/bank?contest={draft.id}", blocks=False, values={"n": known}))
+        return points
 
     async def submit(self, draft: ContestDraft, round: str, by: str) -> RoundDraft:
         """Asks for approval."""
@@ -157,7 +175,7 @@ class Authoring:
             raise Problem(409, "stage", "Vòng thi này đã được duyệt.", field="round")
         if missing := blocked(await self.points(draft, found)):
             raise Problem(409, "checklist", "Chưa trình duyệt được: còn {n} điều chưa đạt.", field="round", n=len(missing))
-        return await self._stage(draft, msgspec.structs.replace(found, stage="submitted", submitted_by=by))
+        return await self._stage(draft, msgspec.structs.replace(found, stage="submitted", submitted_by=by, returned=""))
 
     async def approve(self, draft: ContestDraft, round: str, by: str, alone: str = "") -> RoundDraft:
         """A second person approves; or, with a reason, the same one ("duyệt một người")."""
@@ -170,8 +188,9 @@ class Authoring:
                 409, "second-person", "Người duyệt phải khác người trình. Nếu chỉ có một người, hãy ghi lý do duyệt một người.",
                 field="alone",
             )  # fmt: skip
-        reason = alone.strip() if same else ""
-        return await self._stage(draft, msgspec.structs.replace(found, stage="approved", approved_by=by, alone=reason))
+        reason, approval = alone.strip() if same else "", seen(draft, found, await self._bank.questions(draft.id))
+        approved = msgspec.structs.replace(found, stage="approved", approved_by=by, alone=reason, approval=approval)
+        return await self._stage(draft, approved)
 
     async def _stage(self, draft: ContestDraft, round: RoundDraft) -> RoundDraft:
         await self.drafts.save(draft.with_round(round))

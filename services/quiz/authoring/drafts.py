@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -44,8 +44,18 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.blueprint.values())
 
 
+class Approval(msgspec.Struct, frozen=True):
+    """Digests of what was approved: the contest and the round as drafted, and the questions that its papers are drawn from."""
+
+    texts: str
+    bank: str
+
+
 class RoundDraft(msgspec.Struct, frozen=True, kw_only=True):
-    """A round being made. `alone` is the reason for which one person both submitted and approved it, "" where two did."""
+    """A round being made. `alone` is the reason for which one person both submitted and approved it, "" where two did.
+
+    `returned` is a sentence of the catalogue: why it is a draft again though it was approved.
+    """
 
     id: str
     name: str
@@ -56,11 +66,18 @@ class RoundDraft(msgspec.Struct, frozen=True, kw_only=True):
     submitted_by: str = ""
     approved_by: str = ""
     alone: str = ""
+    approval: Approval | None = None
+    returned: str = ""
 
     @property
     def slug(self) -> str:
         """The part of the id that is the round's own."""
         return self.id.rpartition(".")[2]
+
+    def as_draft(self, returned: str = "") -> RoundDraft:
+        """The round as nobody has submitted or approved it."""
+        fresh: dict[str, Any] = {"stage": "draft", "submitted_by": "", "approved_by": "", "alone": "", "approval": None}
+        return msgspec.structs.replace(self, **fresh, returned=returned)
 
     def plan(self, contest: str) -> RoundPlan:
         """The round as everyone will know it."""

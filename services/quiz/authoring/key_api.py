@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.kit.console import Account
@@ -57,8 +57,15 @@ class KeyApi:
         await audited(request, "key.proposed", round, version=made.version, question=made.question, reason=made.reason)
         return _view(made)
 
-    async def publish(self, request: Request, _: Caller, round: str, version: int) -> None:
-        await self._mending.decide(round, version, "published")
+    async def publish(
+        self,
+        request: Request,
+        _: Caller,
+        round: str,
+        version: int,
+        seen: Annotated[str, Query(max_length=300, description="From `…/key/trial`; needed once the round has closed")] = "",
+    ) -> None:
+        await self._mending.decide(round, version, "published", seen)
         await audited(request, "key.publish", round, version=version)
 
     async def drop(self, request: Request, _: Caller, round: str, version: int) -> None:

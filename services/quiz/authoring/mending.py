@@ -1,6 +1,7 @@
 """Mends a wrong key. A new version is proposed to scoring, which shows what it would change; then it is published, or dropped.
 
-Nothing is edited in place: every version stays, sealed, with who proposed it and why.
+Nothing is edited in place: every version stays, sealed, with who proposed it and why. Before the round opens nobody is told of a
+version, as of the first one; after it has closed, none is published whose difference nobody has looked at.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from bson import Binary
 from services.events import ContestBook, RoundKeyed, RoundPlan, state_at
 from services.kit.problems import Problem
 from services.kit.runtime import Runtime
+from services.kit.security import BadToken
 from services.kit.store import FACTS, insert_facts, store_errors
+from services.kit.tokens import looked_at
 from services.quiz.authoring.publishing import KEY_VERSION, Key
 from services.quiz.authoring.sealing import Seal
 from services.quiz.bank.store import Bank
@@ -44,6 +47,7 @@ class Mending:
 
     def __init__(self, runtime: Runtime, book: ContestBook) -> None:
         self._runtime, self._book, self._seal = runtime, book, Seal(runtime.secrets)
+        self._looked_at = looked_at(runtime.secrets)
         self._bank = Bank(runtime.store)
         self._papers = runtime.store["papers"]
         self._keys = runtime.store["amendments"].with_options(write_concern=FACTS)
@@ -53,7 +57,7 @@ class Mending:
         key = await self._key(plan.id)
         used = {place.rpartition(":")[0] for layout in key.layouts.values() for place in layout}
         changed = {each.question: each.right for each in await self.amendments(plan.id) if each.state == "published"}
-        known = [entry.question for entry in await self._bank.entries(plan.contest)]
+        known = key.questions or [entry.question for entry in await self._bank.entries(plan.contest)]
         return [(question, changed.get(question.id) or letters_of(question.right)) for question in known if question.id in used]
 
     async def amendments(self, round: str) -> list[Amendment]:
@@ -89,7 +93,7 @@ class Mending:
             "at": self._runtime.clock.now(),
             "state": "proposed",
             "told": False,
-            "key": Binary(self._seal.close(round, "key", msgspec.json.encode(Key(papers, key.layouts)))),
+            "key": Binary(self._seal.close(round, "key", msgspec.json.encode(msgspec.structs.replace(key, papers=papers)))),
         }
         if await insert_facts(self._keys, [{"_id": f"{round}/{fact['version']}", **fact}]):
             raise Problem(409, "proposed", "Đang có một đáp án mới chờ quyết định. Hãy công bố hoặc bỏ nó trước.")
@@ -97,9 +101,19 @@ class Mending:
         await self._tell(amendment)
         return amendment
 
-    async def decide(self, round: str, version: int, state: Literal["published", "dropped"]) -> None:
-        """Publishes a proposed version, or drops it. Raises Problem 404 or 409."""
-        self._plan(round)
+    def shown(self, round: str, version: int, seen: str) -> bool:
+        """Whether `seen` is what scoring gives to who looks at the trial of a version."""
+        try:
+            return self._looked_at.verify(seen) == f"{round}/{version}".encode()
+        except BadToken:
+            return False
+
+    async def decide(self, round: str, version: int, state: Literal["published", "dropped"], seen: str = "") -> None:
+        """Publishes a proposed version, or drops it. Once the round has closed, `seen` shows that the trial was looked at. Raises
+        Problem 404 or 409."""
+        closed = self._runtime.clock.now() >= self._plan(round).closes
+        if state == "published" and closed and not self.shown(round, version, seen):
+            raise Problem(409, "no-trial", "Vòng đã đóng: hãy xem ai lên, ai xuống rồi mới công bố đáp án mới.", field="seen")
         found = next((each for each in await self.amendments(round) if each.version == version), None)
         if found is None:
             raise Problem(404, "version", "Không có đáp án này.", field="version")
@@ -118,6 +132,9 @@ class Mending:
             await self._tell(_amendment(document))
 
     async def _tell(self, amendment: Amendment) -> None:
+        plan = self._book.round(amendment.round)
+        if plan is None or self._runtime.clock.now() < plan.opens:
+            return  # sealed like the first version; `finish` tells of it
         with store_errors():
             document = await self._keys.find_one({"_id": f"{amendment.round}/{amendment.version}"})
         assert document is not None
@@ -156,10 +173,7 @@ class Mending:
         plan = self._book.round(round)
         if plan is None:
             raise Problem(404, "round", "Không có vòng thi này.", field="round")
-        state = state_at(plan, self._runtime.clock.now())
-        if state == "upcoming":
-            raise Problem(409, "round-upcoming", "Vòng thi chưa mở: hãy sửa câu hỏi trong ngân hàng.", field="round")
-        if state == "final":
+        if state_at(plan, self._runtime.clock.now()) == "final":
             raise Problem(409, "round-final", "Kết quả vòng thi đã công bố, không thay đổi được nữa.", field="round")
         return plan
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from services.events import ContestBook
+from services.events import ContestBook, state_at
 from services.kit.problems import Problem
 from services.kit.web import render
 from services.kit.web.console import Organiser, OrganiserForm, audited
@@ -25,16 +27,19 @@ class MendingPages:
         self.router.add_api_route("", self.look)
         self.router.add_api_route("", self.act, methods=["POST"])
 
-    async def look(self, request: Request, _: Organiser, contest: str, round: str, cau: str = "") -> Response:
-        """The key as it stands, and its versions."""
+    async def look(self, request: Request, _: Organiser, contest: str, round: str, cau: str = "", seen: str = "") -> Response:
+        """The key as it stands, and its versions. `seen` comes from scoring's page of a trial."""
         draft = await self._authoring.get(contest)
         found = find(draft, round)
         plan = self._book.round(found.id)
         if plan is None:
             raise Problem(409, "no-key", "Vòng thi chưa có đề.")
+        amendments = await self._mending.amendments(found.id)
+        looked_at = bool(amendments) and self._mending.shown(found.id, amendments[-1].version, seen)
         return render(
             request, "mending.html", draft=draft, round=found, letters=LETTERS, states=STATES, chosen=cau,
-            questions=await self._mending.questions(plan), amendments=await self._mending.amendments(found.id),
+            questions=await self._mending.questions(plan), amendments=amendments,
+            state=state_at(plan, self._authoring.now), seen=seen, looked_at=looked_at,
         )  # fmt: skip
 
     async def act(self, request: Request, who: Organiser, form: OrganiserForm, contest: str, round: str) -> Response:
@@ -51,7 +56,8 @@ class MendingPages:
             version = str(form.get("version", ""))
             if not version.isdigit():
                 raise Problem(404, "version", "Không có đáp án này.", field="version")
-            await self._mending.decide(found.id, int(version), "published" if action == "publish" else "dropped")
+            state: Literal["published", "dropped"] = "published" if action == "publish" else "dropped"
+            await self._mending.decide(found.id, int(version), state, str(form.get("seen", "")))
             await audited(request, f"key.{action}", found.id, version=int(version))
         else:
             raise Problem(422, "action", "Không có thao tác này.", field="action")

@@ -67,7 +67,7 @@ class ContestPages:
             states=STATES,
             banner=self._authoring.live.banner(contest),
             published=published,
-            unpublished=published is not None and not same(draft, self._book),
+            unpublished=await self._authoring.unpublished(draft),
         )
 
     def _rounds(self, draft: ContestDraft) -> Sequence[tuple[RoundDraft, Any, str]]:
@@ -131,10 +131,3 @@ def said(request: Request, problem: Problem | None) -> dict[str, str]:
     if problem is None:
         return {"field": "", "detail": ""}
     return {"field": problem.field or "", "detail": problem.document(language(request))["detail"]}
-
-
-def same(draft: ContestDraft, book: ContestBook) -> bool:
-    """Whether everyone knows the contest as the draft has it."""
-    known = book.contests[draft.id]
-    compared = ("title", "kind", "owner", "timezone", "documents", "categories", "units", "trees", "publishing_consent")
-    return all(getattr(known, name) == getattr(draft, name) for name in compared)

@@ -2,13 +2,15 @@
 
 The order makes it so: (1) one write makes the round `published` in the draft and keeps the publication beside it, untold;
 (2) papers are inserted, sealed, and the first of them stand; (3) the texts; (4) the event; (5) told. Who finds an untold
-publication, in a later command or the worker, does (2) to (5).
+publication, in a later command or the worker, does (2) to (5). Where the bank has changed since the round was approved, (2) takes
+the publication back instead: the round is a draft again and says why.
 """
 
 from __future__ import annotations
 
 import random
 import secrets
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +23,7 @@ from services.kit.bus import MIB
 from services.kit.problems import Problem
 from services.kit.runtime import Runtime
 from services.kit.store import FACTS, insert_facts, store_errors
+from services.quiz.authoring.approval import BANK_CHANGED, changed, seen
 from services.quiz.authoring.checklist import blocked, checklist
 from services.quiz.authoring.drafts import ContestDraft
 from services.quiz.authoring.sealing import Seal
@@ -62,10 +65,18 @@ def _shown(question: PaperQuestion) -> dict[str, Any]:
 
 
 class Key(msgspec.Struct, frozen=True):
-    """The right answers and the layout of every paper of a round, as they lie sealed."""
+    """The right answers and the layout of every paper of a round, and the questions that the papers hold, as they lie sealed: a
+    correction in the bank touches no paper."""
 
     papers: dict[str, str]
     layouts: dict[str, tuple[str, ...]]
+    questions: tuple[Question, ...] = ()
+
+
+async def has_papers(runtime: Runtime, round: str) -> bool:
+    """Whether a round's papers are drawn. Raises StoreDown."""
+    with store_errors():
+        return await runtime.store["papers"].find_one({"_id": round}, {"_id": 1}) is not None
 
 
 async def store_papers(
@@ -73,14 +84,20 @@ async def store_papers(
 ) -> None:
     """Draws a round's papers and stores them and their key, sealed; where it has papers they stay. Raises ValueError where the
     bank is too small, StoreDown."""
-    with store_errors():
-        if await runtime.store["papers"].find_one({"_id": round}, {"_id": 1}) is not None:
-            return
+    if await has_papers(runtime, round):
+        return
     # The seed is kept nowhere: with the bank beside it, it would be the key.
     papers = draw(questions, blueprint, codes, random.Random(secrets.token_hex(32)))
     seal = Seal(runtime.secrets)
     shown = msgspec.json.encode({paper.code: shelved(paper) for paper in papers})
-    key = msgspec.json.encode(Key({paper.code: paper.key for paper in papers}, {paper.code: paper.layout for paper in papers}))
+    held = {shown.id for paper in papers for shown in paper.questions}
+    key = msgspec.json.encode(
+        Key(
+            {paper.code: paper.key for paper in papers},
+            {paper.code: paper.layout for paper in papers},
+            tuple(question for question in questions if question.id in held),
+        )
+    )
     sealed = {"papers": Binary(seal.close(round, "papers", shown)), "key": Binary(seal.close(round, "key", key))}
     await insert_facts(runtime.store["papers"], [{"_id": round, **sealed, "told": False}])
 
@@ -131,8 +148,12 @@ class Publisher:
         new = msgspec.structs.replace(new, published=draft.published + 1)
         publication = new.publication(now)
         check_size(publication)
-        saved = await self._drafts.save(new, publication)
+        await self._drafts.save(new, publication)
         await self.finish()
+        saved = await self._drafts.get(draft.id)
+        kept = saved.round(round) if round else None
+        if kept is not None and kept.stage != "published":
+            raise Problem(409, "approval", kept.returned, field="round")
         return saved
 
     async def _with_round(self, draft: ContestDraft, id: str) -> ContestDraft:
@@ -141,20 +162,42 @@ class Publisher:
             raise Problem(404, "round", "Không có vòng thi này.", field="round")
         if round.stage != "approved":
             raise Problem(409, "not-approved", "Vòng thi phải được duyệt trước khi công bố.", field="round")
-        points = checklist(draft, round, await self._bank.topics(draft.id), self._runtime.clock.now())
+        bank = await self._bank.questions(draft.id)
+        points = checklist(draft, round, Counter(question.topic for question in bank), self._runtime.clock.now())
         if missing := blocked(points):
             raise Problem(409, "checklist", "Chưa công bố được: còn {n} điều chưa đạt.", field="round", n=len(missing))
+        if why := changed(draft, round, bank):
+            await self._drafts.save(draft.with_round(round.as_draft(why)))
+            raise Problem(409, "approval", why, field="round")
         return draft.with_round(msgspec.structs.replace(round, stage="published"))
 
     async def finish(self) -> None:
         """Does what is left of every publication that was begun."""
         for draft, event, texts in await self._drafts.untold():
-            rounds = {round.id: round for round in draft.rounds}
-            questions = await self._bank.questions(draft.id)
-            for plan in event.rounds:
-                rules = rounds[plan.id].rules
-                await store_papers(self._runtime, plan.id, questions, rules.blueprint, rules.codes)
+            undrawn = [plan.id for plan in event.rounds if not await self._drawn(draft, plan.id)]
+            if undrawn:
+                await self._take_back(draft, event, undrawn)
+                continue
             await self._drafts.show_texts(draft.id, texts)
             await self._runtime.bus.publish([self._runtime.outgoing(event)])
             await self._drafts.told(draft.id, event.revision)
             log.info("contest.published", contest=draft.id, revision=event.revision)
+
+    async def _drawn(self, draft: ContestDraft, id: str) -> bool:
+        """Draws the papers of a round, once; False where the bank is not what was approved: that had passed the checklist."""
+        if await has_papers(self._runtime, id):
+            return True
+        round, questions = draft.round(id), await self._bank.questions(draft.id)
+        if round is None or round.approval is None or round.approval.bank != seen(draft, round, questions).bank:
+            return False
+        await store_papers(self._runtime, id, questions, round.rules.blueprint, round.rules.codes)
+        return True
+
+    async def _take_back(self, draft: ContestDraft, event: ContestPublished, undrawn: Sequence[str]) -> None:
+        """Makes drafts again of the rounds whose papers cannot be drawn; nobody has been told of this publication."""
+        kept = msgspec.structs.replace(draft, published=event.revision - 1)
+        for round in draft.rounds:
+            if round.id in undrawn:
+                kept = kept.with_round(round.as_draft(BANK_CHANGED))
+        await self._drafts.take_back(kept)
+        log.warning("contest.taken_back", contest=draft.id, rounds=list(undrawn))

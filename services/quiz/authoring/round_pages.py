@@ -126,7 +126,7 @@ class RoundPages:
             stages=STAGES,
             points=points,
             blocked=blocked(points),
-            mine=found.submitted_by == session.id,
+            mine=found.submitted_by == session.person,
             explained=explain(plan or found.plan(contest)),
             grants=self._grants(draft, found),
             until=forms.local((plan or found).closes + timedelta(days=1), draft),
@@ -163,13 +163,13 @@ class RoundPages:
 
     async def submit(self, request: Request, session: Organiser, form: OrganiserForm, contest: str, round: str) -> Response:
         draft = await self._authoring.get(contest)
-        found = await self._authoring.submit(draft, find(draft, round).id, session.id)
+        found = await self._authoring.submit(draft, find(draft, round).id, session.person)
         await audited(request, "round.submitted", found.id)
         return _to(found, contest)
 
     async def approve(self, request: Request, session: Organiser, form: OrganiserForm, contest: str, round: str) -> Response:
         draft = read_at(await self._authoring.get(contest), form)
-        found = await self._authoring.approve(draft, find(draft, round).id, session.id, forms.text(form, "alone"))
+        found = await self._authoring.approve(draft, find(draft, round).id, session.person, forms.text(form, "alone"))
         await audited(request, "round.approved_alone" if found.alone else "round.approved", found.id, reason=found.alone)
         return _to(found, contest)
 

@@ -75,6 +75,14 @@ class Drafts:
             raise Problem(409, "draft-changed", "Người khác vừa sửa cuộc thi này. Hãy tải lại trang rồi làm lại.")
         return new
 
+    async def take_back(self, draft: ContestDraft) -> None:
+        """Keeps a change of what was read at `draft.revision`, whose publication nobody will be told of. Where somebody else was
+        quicker, it is left for another turn."""
+        new = msgspec.structs.replace(draft, revision=draft.revision + 1)
+        change = {"revision": new.revision, "body": _body(new), "told": True}
+        with store_errors():
+            await self._authored.update_one({"_id": draft.id, "revision": draft.revision}, {"$set": change})
+
     async def keep_pending(self, contest: str, text: str) -> None:
         """Keeps a file of units between its dry run and its import."""
         with store_errors():
@@ -97,6 +105,12 @@ class Drafts:
         """Writes what participants read of a contest beside its event."""
         with store_errors():
             await self._contests.update_one({"_id": contest}, {"$set": texts})
+
+    async def shown_consent(self, contest: str) -> str:
+        """The consent that participants read; "" before the first publication."""
+        with store_errors():
+            found = await self._contests.find_one({"_id": contest}, {"consent": 1})
+        return str(found.get("consent", {}).get("text", "")) if found else ""
 
     async def told(self, contest: str, revision: int) -> None:
         """Everyone knows this publication."""

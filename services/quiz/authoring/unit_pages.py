@@ -20,7 +20,7 @@ from services.kit.web.console import Organiser, OrganiserForm, audited
 from services.quiz.authoring import forms
 from services.quiz.authoring.commands import Authoring
 from services.quiz.authoring.drafts import ContestDraft
-from services.quiz.authoring.pages import read_at, said, same
+from services.quiz.authoring.pages import read_at, said
 from services.quiz.authoring.units import COLUMNS, Outlook, UnitSheet, outlook
 from services.quiz.unit_files import tables
 from services.quiz.unit_trees import Change, Kind, shown
@@ -69,9 +69,9 @@ class UnitTreePages:
 
     async def units(self, request: Request, _: Organiser, contest: str) -> Response:
         """The units as they are, and what may be done to them."""
-        return self._page(request, await self._authoring.get(contest), Shown())
+        return await self._page(request, await self._authoring.get(contest), Shown())
 
-    def _page(self, request: Request, draft: ContestDraft, about: Shown) -> Response:
+    async def _page(self, request: Request, draft: ContestDraft, about: Shown) -> Response:
         sheet, problem, lang = about.sheet, about.problem, language(request)
         rows = sorted(sheet.rows, key=lambda row: not row.faults)[:SHOWN_ROWS] if sheet else []
         names = {unit.code: unit.name for unit in draft.units}
@@ -94,7 +94,7 @@ class UnitTreePages:
             names=names,
             shown=shown,
             files=sorted(tables(draft.trees, draft.units)),
-            unpublished=draft.id in self._book.contests and not same(draft, self._book),
+            unpublished=await self._authoring.unpublished(draft),
         )
 
     async def import_units(self, request: Request, _: Organiser, form: OrganiserForm, contest: str) -> Response:
@@ -111,10 +111,10 @@ class UnitTreePages:
                 raise Problem(422, "file", "Hãy chọn tệp.", field="file")
             sheet = await asyncio.to_thread(self._authoring.sheet, draft, await file.read())
         except Problem as problem:
-            return self._page(request, draft, Shown(problem=problem))
+            return await self._page(request, draft, Shown(problem=problem))
         if sheet.good:
             await self._authoring.drafts.keep_pending(contest, sheet.text)
-        return self._page(request, draft, Shown(sheet))
+        return await self._page(request, draft, Shown(sheet))
 
     async def trees(self, request: Request, _: Organiser, form: OrganiserForm, contest: str) -> Response:
         """The names of the trees, a line each."""
@@ -123,7 +123,7 @@ class UnitTreePages:
         try:
             draft = await self._authoring.put_trees(draft, names)
         except Problem as problem:
-            return self._page(request, draft, Shown(problem=problem, values=form))
+            return await self._page(request, draft, Shown(problem=problem, values=form))
         await audited(request, "units.trees", contest, trees=[tree.id for tree in draft.trees])
         return _back(contest)
 
@@ -133,9 +133,9 @@ class UnitTreePages:
         try:
             tried = outlook(_change(form, draft), draft.trees, draft.units)
         except Problem as problem:
-            return self._page(request, draft, Shown(problem=problem, values=form))
+            return await self._page(request, draft, Shown(problem=problem, values=form))
         if not forms.text(form, "confirmed"):
-            return self._page(request, draft, Shown(outlook=tried, values=form))
+            return await self._page(request, draft, Shown(outlook=tried, values=form))
         await self._authoring.put_units(draft, tried.units)
         change = tried.change
         await audited(request, f"unit.{change.kind}", f"{contest}/{change.unit}", day=change.day, to=change.to, tree=change.tree)

@@ -44,7 +44,7 @@ class ImportView(BaseModel):
     draft: str
     good: bool
     taken: bool = Field(description="Whether the questions are in the bank now")
-    questions: int = Field(description="How many were added, or would be")
+    questions: int = Field(description="How many were added or corrected, or would be")
     faults: list[RemarkView]
     warnings: list[RemarkView]
     rows: list[RowView]
@@ -73,6 +73,7 @@ class BankApi:
         name: Annotated[str, Query(min_length=1, max_length=200, description="The file's name: its ending tells the format")],
         topic: Annotated[str, Query(max_length=100, description="For questions whose file names none")] = "",
         skip_known: Annotated[bool, Query(description="Pass over what the bank has instead of refusing it")] = False,
+        correct: Annotated[bool, Query(description="A row with the id of a question of the bank corrects that question")] = False,
         dry_run: bool = False,
     ) -> ImportView:
         """The body is the file: Excel, CSV, GIFT, Aiken, Moodle XML, or a zip with pictures."""
@@ -80,7 +81,7 @@ class BankApi:
         data = await request.body()
         if not 0 < len(data) <= LARGEST:
             raise Problem(422, "file", "Hãy chọn một tệp.", field="file")
-        draft = await self._read(await self._drafts.begin(contest, Job(name, data, topic, skip_known)))
+        draft = await self._read(await self._drafts.begin(contest, Job(name, data, topic, skip_known, correct=correct)))
         rows = await self._drafts.rows(draft.id)
         if draft.clean and not dry_run:
             added = await self._drafts.take(draft, caller.id)

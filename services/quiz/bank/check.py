@@ -31,13 +31,15 @@ Progress = Callable[[int, int], None]
 
 class Job(msgspec.Struct):
     """A file to check against the bank's questions. `topic` is that of questions whose file names none; with `skip_known`
-    questions that the bank has are passed over instead of being faults."""
+    questions that the bank has are passed over instead of being faults; with `correct` a row that names the id of a question of
+    the bank is a new version of it."""
 
     name: str
     data: bytes
     topic: str = ""
     skip_known: bool = False
     known: Sequence[Question] = ()
+    correct: bool = False
 
 
 class Checked(msgspec.Struct):
@@ -65,6 +67,7 @@ def check(job: Job, progress: Progress = lambda done, of: None) -> Checked:
     sheet = read(job.name, job.data)
     pictures: dict[str, bytes] = {}
     shrunk: dict[str, str] = {}
+    held = {question.id: question for question in job.known} if job.correct else {}
     twins, ids = Twins(job.known), {question.id: 0 for question in job.known}
     places: list[tuple[Row | None, Question]] = [(None, question) for question in job.known]
     for done, row in enumerate(sheet.rows):
@@ -77,6 +80,15 @@ def check(job: Job, progress: Progress = lambda done, of: None) -> Checked:
             row.fault("topic", "Để trống.")
         question = replace(question, picture=_picture(row, sheet, pictures, shrunk))
         row.question = replace(question, id=question.id or f"q{fingerprint(question)}")
+        if question.id in held:
+            _correct(row, row.question, held.pop(question.id))
+            ids[question.id] = row.row
+            same = twins.find(row.question)
+            if same and same.exact and places[same.place][1].id != question.id:
+                row.fault("text", "Ngân hàng đã có câu này (mã {id}).", id=places[same.place][1].id)
+            twins.add(row.question)
+            places.append((row, row.question))
+            continue
         if not any(remark.column in ("text", "") for remark in row.faults):
             _compare(row, row.question, twins, places, job.skip_known)
         if not row.known:
@@ -111,7 +123,7 @@ def _compare(row: Row, question: Question, twins: Twins, places: Sequence[tuple[
     if likeness is None:
         return
     other, text = places[likeness.place]
-    shown = text.text if len(text.text) <= SHOWN else text.text[:SHOWN] + "…"
+    shown = _short(text.text)
     if not likeness.exact:
         if other is None:
             row.warn("text", "Gần giống câu {id} trong ngân hàng: {text}", id=text.id, text=shown)
@@ -123,6 +135,19 @@ def _compare(row: Row, question: Question, twins: Twins, places: Sequence[tuple[
         row.known = True
     else:
         row.fault("text", "Ngân hàng đã có câu này (mã {id}).", id=text.id)
+
+
+def _correct(row: Row, question: Question, old: Question) -> None:
+    """Makes of a row a new version of a question; what it says nothing of stays: its picture."""
+    if not question.picture:
+        question = replace(question, picture=old.picture, picture_alt=question.picture_alt or old.picture_alt)
+    row.question, row.known, row.corrects = question, question == old, question != old
+    if row.corrects:
+        row.warn("id", "Sửa câu {id} của ngân hàng, đang là: {text}", id=old.id, text=_short(old.text))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
 
 
 def _check_id(row: Row, question: Question, given: bool, ids: dict[str, int]) -> None:

@@ -45,7 +45,7 @@ class CheckFailed(Exception):
 @dataclass(frozen=True)
 class Draft:
     """An upload. `rows` counts its questions, `wrong` those with faults, `doubtful` those with warnings alone, `known` those that
-    the bank has and that are passed over."""
+    the bank has and that are passed over, `corrected` new versions of questions that it has."""
 
     id: str
     contest: str
@@ -57,13 +57,14 @@ class Draft:
     wrong: int = 0
     doubtful: int = 0
     known: int = 0
+    corrected: int = 0
     counts: str = "line"
     faults: tuple[Remark, ...] = ()
     warnings: tuple[Remark, ...] = ()
 
     @property
     def wanted(self) -> int:
-        """How many questions it would add."""
+        """How many questions it would add or correct."""
         return self.rows - self.known
 
     @property
@@ -114,8 +115,10 @@ class Drafts:
 
     async def take(self, draft: Draft, by: str) -> int:
         """Adds the questions of a clean draft to the bank, once; returns how many there are. Raises Problem 409."""
-        questions = [row.question for row in await self.rows(draft.id) if row.question and not row.known]
-        await self._bank.add(draft.contest, questions, by, draft.id)
+        rows = [row for row in await self.rows(draft.id) if not row.known]
+        questions = [row.question for row in rows if row.question]
+        corrected = {row.question.id for row in rows if row.question and row.corrects}
+        await self._bank.add(draft.contest, questions, by, draft.id, corrected)
         await self._note(draft.id, state="imported")
         return len(questions)
 
@@ -145,6 +148,7 @@ class Drafts:
             "wrong": sum(bool(row.faults) for row in rows),
             "doubtful": sum(bool(row.warnings) and not row.faults for row in rows),
             "known": sum(row.known for row in rows),
+            "corrected": sum(row.corrects for row in rows),
             "counts": checked.counts,
             "faults": checked.faults,
             "warnings": checked.warnings,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 from urllib.parse import urlencode
 
@@ -21,11 +22,12 @@ from services.kit.web.console import Organiser, OrganiserForm, audited
 from services.kit.web.pages import STATIC_SECONDS
 from services.quiz.bank.check import Job
 from services.quiz.bank.drafts import Draft, Drafts
-from services.quiz.bank.rules import DIFFICULTIES, fold
-from services.quiz.bank.sheet import Row
+from services.quiz.bank.rules import DIFFICULTIES, OPTIONS, fold, question_of
+from services.quiz.bank.sheet import Remark, Row
 from services.quiz.bank.store import Bank, Entry, Media
 from services.quiz.bank.template import DIFFICULTY, NAMES, template
-from services.quiz.domain import picture_path
+from services.quiz.bank.text import clean
+from services.quiz.domain import LETTERS, Question, picture_path
 
 if TYPE_CHECKING:
     from services.kit.store import Database
@@ -37,12 +39,18 @@ KEPT_PICTURES = 64 * 1024 * 1024
 """Bytes of pictures that a process keeps at hand."""
 SPREADSHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
+AFTER = ("answer", "source", "explanation", "alt")
+"""The cells of a question after its options."""
+
 WORDS = {"topic": NAMES["topic"], "text": NAMES["text"], **NAMES}
-SHOWN = {"": "Tất cả các dòng", "wrong": "Dòng có lỗi", "doubtful": "Dòng cần xem lại", "known": "Dòng đã có trong ngân hàng"}
+SHOWN = {
+    "": "Tất cả các dòng", "wrong": "Dòng có lỗi", "doubtful": "Dòng cần xem lại", "known": "Dòng đã có trong ngân hàng",
+    "corrected": "Dòng sửa câu đã có",
+}  # fmt: skip
 """Which rows of a dry run a page shows."""
 
-Show = Literal["", "wrong", "doubtful", "known"]
-Verdict = Literal["good", "wrong", "doubtful", "known"]
+Show = Literal["", "wrong", "doubtful", "known", "corrected"]
+Verdict = Literal["good", "wrong", "doubtful", "known", "corrected"]
 DraftId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 
 
@@ -70,6 +78,8 @@ class BankPages:
         get("/media/{digest}.webp")(self.picture)
         get("/console/bank")(self.look)
         post("/console/bank/retire")(self.retire)
+        get("/console/bank/question")(self.edit)
+        post("/console/bank/question")(self.correct)
         get("/console/bank/mau.xlsx")(self.template)
         get("/console/bank/import")(self.form)
         post("/console/bank/import", dependencies=[Depends(small_enough)])(self.upload)
@@ -134,6 +144,52 @@ class BankPages:
         back = {"contest": contest, **({} if retired else {"retired": "1"})}
         return RedirectResponse(f"/console/bank?{urlencode(back)}", 303)
 
+    async def edit(
+        self,
+        request: Request,
+        _: Organiser,
+        contest: Annotated[str, Query(max_length=100)],
+        id: Annotated[str, Query(max_length=100)],
+    ) -> Response:
+        """The form of a question."""
+        entry = await self._entry(contest, id)
+        return self._edit(request, contest, entry, cells_of(entry.question) | {"at": entry.at.isoformat()})
+
+    def _edit(
+        self, request: Request, contest: str, entry: Entry, values: Mapping[str, Any], fault: Remark | None = None
+    ) -> Response:
+        lang = language(request)
+        detail = translate(fault.message, lang).format(**fault.values) if fault else ""
+        return render(
+            request, "bank_question.html", 422 if fault else 200, contest=contest, entry=entry, values=values, words=WORDS,
+            levels=[(code, translate(word, lang)) for code, word in DIFFICULTY.items()],
+            problem={"field": fault.column if fault else "", "detail": detail},
+        )  # fmt: skip
+
+    async def correct(self, request: Request, who: Organiser, form: OrganiserForm) -> Response:
+        """Keeps a new version of a question."""
+        contest = str(form.get("contest", ""))
+        entry = await self._entry(contest, str(form.get("id", "")))
+        if form.get("at") != entry.at.isoformat():
+            raise Problem(409, "question-changed", "Người khác vừa sửa câu này. Hãy tải lại trang rồi làm lại.")
+        old, row = entry.question, Row(1)
+        cells = {name: clean(str(form.get(name, ""))) for name in ("topic", "difficulty", "text", *OPTIONS, *AFTER)}
+        new = replace(question_of({**cells, "id": old.id}, row), id=old.id, picture=old.picture)
+        if not new.topic:
+            row.fault("topic", "Để trống.")
+        if row.faults:
+            return self._edit(request, contest, entry, form, row.faults[0])
+        if new != old:
+            await self._bank.add(contest, [new], who.id, corrected=[old.id])
+            await audited(request, "bank.corrected", f"{contest}/{old.id}")
+        return RedirectResponse(f"/console/bank?{urlencode({'contest': contest, 'q': old.id})}", 303)
+
+    async def _entry(self, contest: str, id: str) -> Entry:
+        found = next((entry for entry in await self._bank.entries(contest) if entry.question.id == id), None)
+        if found is None:
+            raise Problem(404, "question", "Không có câu hỏi này.")
+        return found
+
     async def template(self, request: Request, _: Organiser) -> Response:
         """The Excel file to fill in."""
         lang = language(request)
@@ -152,7 +208,8 @@ class BankPages:
         data = await file.read(LARGEST + 1)
         if len(data) > LARGEST:
             raise Problem(413, "too-large", "Tệp quá lớn: nhiều nhất 20 MB.", field="file")
-        job = Job(file.filename[-200:], data, str(form.get("topic", ""))[:100], form.get("skip_known") == "1")
+        skip_known, correct = (form.get(name) == "1" for name in ("skip_known", "correct"))
+        job = Job(file.filename[-200:], data, str(form.get("topic", ""))[:100], skip_known, correct=correct)
         draft = await self._drafts.begin(contest, job)
         return RedirectResponse(f"/console/bank/import/{draft}", 303)
 
@@ -214,6 +271,20 @@ def known_contest(contests: Sequence[tuple[str, str]], contest: str) -> None:
         raise Problem(404, "contest", "Không có cuộc thi này.", field="contest")
 
 
+def cells_of(question: Question) -> dict[str, str]:
+    """A question as the cells of a table."""
+    return {
+        "topic": question.topic,
+        "difficulty": question.difficulty,
+        "text": question.text,
+        **dict(zip(OPTIONS, question.options, strict=False)),
+        "answer": "".join(LETTERS[place] for place in sorted(question.right)),
+        "source": question.source,
+        "explanation": question.explanation,
+        "alt": question.picture_alt,
+    }
+
+
 def _fits(entry: Entry, wanted: str, topic: str, difficulty: str) -> bool:
     question = entry.question
     if (topic and question.topic != topic) or (difficulty and question.difficulty != difficulty):
@@ -238,6 +309,8 @@ def verdict_of(row: Row) -> Verdict:
         return "wrong"
     if row.known:
         return "known"
+    if row.corrects:
+        return "corrected"
     return "doubtful" if row.warnings else "good"
 
 

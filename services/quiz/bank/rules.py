@@ -13,7 +13,7 @@ from services.quiz.bank.text import old_font
 from services.quiz.domain import LETTERS, Question
 
 OPTIONS = LETTERS.lower()
-LONGEST = {"text": 2000, "option": 500, "topic": 100, "source": 500, "alt": 300}
+LONGEST = {"text": 2000, "option": 500, "topic": 100, "source": 500, "explanation": 2000, "alt": 300}
 """Characters of each cell: what a phone's screen can bear."""
 
 DIFFICULTIES = ("easy", "medium", "hard")
@@ -61,6 +61,7 @@ def question_of(cells: Mapping[str, str], row: Row) -> Question:
         source=cells.get("source", ""),
         difficulty=_difficulty(cells.get("difficulty", ""), row),
         picture_alt=cells.get("alt", ""),
+        explanation=cells.get("explanation", ""),
     )
 
 

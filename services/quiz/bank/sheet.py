@@ -29,6 +29,7 @@ class Row(msgspec.Struct):
 
     `picture` is the name under which `Sheet.pictures` holds its picture. A question without faults is whole, but for `id`,
     `topic` and the picture's digest, which the check fills in. `known`: the bank has it already, and it is passed over.
+    `corrects`: it is a new version of the question that has its id in the bank.
     """
 
     row: int
@@ -38,6 +39,7 @@ class Row(msgspec.Struct):
     faults: list[Remark] = []
     warnings: list[Remark] = []
     known: bool = False
+    corrects: bool = False
 
     def fault(self, column: str, message: str, **values: str | int) -> None:
         """Notes what keeps the row out."""

@@ -3,13 +3,16 @@
 An import is all or nothing, also when the process dies in the middle: its questions are written under an import's id that nobody
 reads yet, and one last write to the bank's head (a document a contest) makes them visible. What a crash left behind is deleted by
 a later import. Two imports at once: the head is written only where it is as it was read; the later one looks again.
+
+A correction is a new version of a question under the same id, brought in the same way: the last one stands, in the place of the
+first.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -32,7 +35,7 @@ ABANDONED = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Entry:
-    """A question as the bank keeps it: who added it, when, and since when it is retired."""
+    """A question as the bank keeps it: who added it or corrected it last, when, and since when it is retired."""
 
     question: Question
     by: str
@@ -66,30 +69,36 @@ class Bank:
         """Every question, retired ones too, in the order in which they were added."""
         return await self._entries(contest, await self._head(contest))
 
-    async def add(self, contest: str, questions: Sequence[Question], by: str, name: str = "") -> int:
-        """Adds all of these questions, or none. `name` is the import's id: the same import again adds nothing. Returns how many.
+    async def add(
+        self, contest: str, questions: Sequence[Question], by: str, name: str = "", corrected: Collection[str] = ()
+    ) -> int:
+        """Adds all of these questions, or none. `name` is the import's id: the same import again adds nothing. Those whose ids
+        are `corrected` become new versions of questions that the bank has. Returns how many.
 
-        Raises Problem 409 where the bank has one of the questions or ids already.
+        Raises Problem 409 where the bank has one of the other questions or ids already, or has not what is to be corrected.
         """
         name, written = name or uuid.uuid4().hex, False
         while True:
             head = await self._head(contest)
             if name in head.imports:
                 return 0
-            _refuse_known(await self._entries(contest, head), questions)
+            entries = await self._entries(contest, head)
+            _refuse_known(entries, questions, corrected)
             if not written:
-                await self._write(contest, questions, by, name, head)
+                await self._write(contest, questions, by, name, head, {e.question.id: e.retired for e in entries})
                 written = True
             if await self._show(contest, head, name):
                 return len(questions)
 
     async def retire(self, contest: str, id: str, retired: bool = True) -> bool:
         """Takes a question out of use, or back into it; papers that hold it stay as they are. False where there is none."""
-        head = await self._head(contest)
-        wanted = {"contest": contest, "id": id, "import": {"$in": list(head.imports)}}
+        found = (await self._standing(contest, await self._head(contest))).get(id)
+        if found is None:
+            return False
         with store_errors():
-            done = await self._questions.update_one(wanted, {"$set": {"retired": self._clock.now() if retired else None}})
-        return done.matched_count == 1
+            change = {"retired": self._clock.now() if retired else None}
+            await self._questions.update_one({"_id": found["_id"]}, {"$set": change})
+        return True
 
     async def _head(self, contest: str) -> _Head:
         with store_errors():
@@ -97,19 +106,34 @@ class Bank:
         return _Head(found["revision"], tuple(found["imports"])) if found else _Head(0, ())
 
     async def _entries(self, contest: str, head: _Head) -> list[Entry]:
+        return [_entry(document) for document in (await self._standing(contest, head)).values()]
+
+    async def _standing(self, contest: str, head: _Head) -> dict[str, dict[str, Any]]:
+        """The last version of each question by its id, in the order in which the first ones were added."""
         places = {name: place for place, name in enumerate(head.imports)}
         with store_errors():
             found = [d async for d in self._questions.find({"contest": contest}) if d["import"] in places]
         found.sort(key=lambda d: (places[d["import"]], d["n"]))
-        return [_entry(d) for d in found]
+        return {document["id"]: document for document in found}  # a later one takes the place of the first
 
-    async def _write(self, contest: str, questions: Sequence[Question], by: str, name: str, head: _Head) -> None:
+    async def _write(
+        self,
+        contest: str,
+        questions: Sequence[Question],
+        by: str,
+        name: str,
+        head: _Head,
+        retired: Mapping[str, datetime | None],
+    ) -> None:
         now = self._clock.now()
         left = {"contest": contest, "import": {"$nin": [*head.imports, name]}, "at": {"$lt": now - ABANDONED}}
         with store_errors():
             await self._questions.create_index("contest")
             await self._questions.delete_many(left)
-        documents = [_document(contest, question, by, now, name, n) for n, question in enumerate(questions)]
+        documents = [
+            _document(contest, question, by, now, name, n) | {"retired": retired.get(question.id)}
+            for n, question in enumerate(questions)
+        ]
         for start in range(0, len(documents), BULK):
             await insert_facts(self._questions, documents[start : start + BULK])
 
@@ -123,9 +147,11 @@ class Bank:
         return done.matched_count == 1
 
 
-def _refuse_known(entries: Sequence[Entry], questions: Sequence[Question]) -> None:
-    ids = {entry.question.id for entry in entries}
-    prints = {fingerprint(entry.question) for entry in entries}
+def _refuse_known(entries: Sequence[Entry], questions: Sequence[Question], corrected: Collection[str]) -> None:
+    ids = {entry.question.id for entry in entries} - set(corrected)
+    prints = {fingerprint(entry.question) for entry in entries if entry.question.id in ids}
+    if missing := set(corrected) - {entry.question.id for entry in entries}:
+        raise Problem(409, "bank-changed", "Ngân hàng không có câu {id} để sửa.", id=min(missing))
     for question in questions:
         if question.id in ids or fingerprint(question) in prints:
             raise Problem(409, "bank-changed", "Ngân hàng đã có câu {id}. Hãy kiểm tra lại tệp.", id=question.id)
@@ -147,9 +173,9 @@ def _document(contest: str, question: Question, by: str, at: datetime, name: str
         "source": question.source,
         "picture": question.picture,
         "picture_alt": question.picture_alt,
+        "explanation": question.explanation,
         "by": by,
         "at": at,
-        "retired": None,
     }
 
 
@@ -164,6 +190,7 @@ def _entry(document: Mapping[str, Any]) -> Entry:
         difficulty=document["difficulty"],
         picture=document["picture"],
         picture_alt=document["picture_alt"],
+        explanation=document.get("explanation", ""),
     )
     return Entry(question, document["by"], document["at"], document["retired"])
 

@@ -12,7 +12,7 @@ from services.quiz.bank.rules import OPTIONS, fold, question_of
 from services.quiz.bank.sheet import MOST_ROWS, Remark, Row, Sheet
 from services.quiz.bank.text import clean, decode
 
-COLUMNS = ("id", "topic", "difficulty", "text", *OPTIONS, "answer", "source", "picture", "alt")
+COLUMNS = ("id", "topic", "difficulty", "text", *OPTIONS, "answer", "source", "explanation", "picture", "alt")
 NEEDED = ("text", "a", "b", "answer")
 HEADINGS: dict[str, tuple[str, ...]] = {
     "id": ("id", "ma", "ma cau", "ma cau hoi", "code"),
@@ -21,6 +21,7 @@ HEADINGS: dict[str, tuple[str, ...]] = {
     "text": ("text", "question", "cau hoi", "noi dung cau hoi", "noi dung", "de bai"),
     "answer": ("answer", "answers", "dap an", "dap an dung", "phuong an dung", "correct", "correct answer", "right", "key"),
     "source": ("source", "nguon", "trich dan", "can cu", "tai lieu"),
+    "explanation": ("explanation", "giai thich", "loi giai", "feedback"),
     "picture": ("picture", "image", "hinh", "hinh anh", "anh", "tep hinh", "ten tep hinh"),
     "alt": ("alt", "mo ta hinh", "mo ta hinh anh", "mo ta anh", "picture description"),
 } | {x: (x, f"dap an {x}", f"phuong an {x}", f"lua chon {x}", f"pa {x}", f"option {x}", f"answer {x}") for x in OPTIONS}

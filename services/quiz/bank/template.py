@@ -18,17 +18,19 @@ NAMES = {
     **{letter.lower(): letter for letter in "ABCDEFGH"},
     "answer": "Đáp án",
     "source": "Nguồn",
+    "explanation": "Giải thích",
     "picture": "Hình",
     "alt": "Mô tả hình",
 }
 """What columns are called in front of people."""
 
 DIFFICULTY = {"easy": "dễ", "medium": "trung bình", "hard": "khó"}
-COLUMNS = ("topic", "difficulty", "text", "a", "b", "c", "d", "e", "f", "answer", "source", "picture", "alt")
-_WIDTHS = {"topic": 22, "difficulty": 12, "text": 60, "answer": 10, "source": 30, "picture": 16, "alt": 30}
+COLUMNS = ("topic", "difficulty", "text", "a", "b", "c", "d", "e", "f", "answer", "source", "explanation", "picture", "alt")
+_WIDTHS = {"topic": 22, "difficulty": 12, "text": 60, "answer": 10, "source": 30, "explanation": 40, "picture": 16, "alt": 30}
 _HINTS = {
     "topic": "Như trong cơ cấu đề thi, ví dụ: Tiểu sử.",
     "answer": "Một chữ (C) hoặc nhiều chữ (AC) nếu có nhiều đáp án đúng.",
+    "explanation": "Vì sao đáp án đúng. Hiện cho mọi người cùng đáp án, sau khi vòng đóng.",
     "picture": "Tên tệp hình, ví dụ ben-nha-rong.jpg. Nén tệp này và các hình thành một tệp ZIP.",
     "alt": "Hình vẽ gì, cho người không nhìn thấy hình.",
 }
