@@ -16,7 +16,7 @@ from services.kit.problems import Problem
 from services.kit.web import problems
 from services.kit.web.console import admin_api, audited
 from services.reporting.report.desk import MEDIA, Desk, file_name
-from services.reporting.report.jobs import FileGone, Format, Job, Kind
+from services.reporting.report.jobs import FAULT, FileGone, Format, Job, Kind
 from services.reporting.report.jobs import Request as Asked
 
 Reporter = Annotated[Account, Depends(admin_api("city", "district", "unit", "reader"))]
@@ -69,7 +69,7 @@ class ReportApi:
             if new:
                 await audited(request, "report.asked", job.id, contest=contest, kind=kind, format=format, unit=wanted.unit)
         if job.phase == "failed":
-            raise Problem(500, "report", job.fault)
+            raise Problem(500 if job.fault == FAULT else 422, "report", job.fault)
         if job.phase != "ready":
             return _progress(job, wanted)
         try:

@@ -94,7 +94,7 @@ class Reported:
         common: dict[str, Any] = {"contest": CONTEST.contest, "kind": "bao-cao", "tree": "territory", "form": FORM}
         return Request(format=format, unit=unit, as_of=as_of, **common | {"before": as_of - WEEK} | more)
 
-    async def made(self, *requests: Request, seconds: float = 90) -> list[Job]:
+    async def made(self, *requests: Request, seconds: float = 180) -> list[Job]:
         """The jobs of these requests, once they are ready."""
         for request in requests:
             await self.jobs.ask(request, "test")
@@ -199,7 +199,7 @@ async def test_every_figure_of_the_report_is_that_of_the_topics(reported: Report
     assert await reported.jobs.sweep(timedelta(0)) >= len(FORMATS)
     assert await reported.jobs.of(CONTEST.contest, 10) == []
     assert await reported.runtime.store["report_files"].count_documents({}) == 0
-    assert csv_tables(await reported.file(wanted[0])) == again
+    assert await reported.tables(wanted[0]) == [again]
 
 
 async def did(reported: Reported, raw: Raw) -> None:

@@ -15,7 +15,7 @@ from services.events import ContestBook
 from services.kit.problems import Problem
 from services.kit.runtime import Face
 from services.reporting.report.desk import Desk
-from services.reporting.report.jobs import MOST_OPEN, Forms, Jobs
+from services.reporting.report.jobs import FAULT, MOST_OPEN, Forms, Jobs
 from services.reporting.report_api import ReportApi
 from services.reporting.report_pages import ReportPages
 from tests import reported_contest
@@ -169,6 +169,16 @@ async def test_too_many_at_once_are_refused_in_words(house: House) -> None:
     page = await submit(browser, PAGE, PAGE, kind="bao-cao", format="pdf", as_of=hours[-1])
     assert page.status_code == 429
     assert f"Bạn đang có {MOST_OPEN} báo cáo chưa lập xong" in page.text
+
+
+async def test_what_cannot_be_made_is_refused_with_its_reason_and_a_fault_is_one(house: House) -> None:
+    browser = await house.signed_in("city")
+    for format, fault, status in (("pdf", FAULT, 500), ("docx", "Không có đơn vị nào cần đôn đốc.", 422)):
+        id = (await browser.get(f"/api/v1/reports/cong-van.{format}", params=HERE)).json()["id"]
+        assert await house.jobs.take("worker")
+        assert await house.jobs.fail(id, "worker", fault)
+        answer = await browser.get(f"/api/v1/reports/cong-van.{format}", params=HERE)
+        assert (answer.status_code, answer.json()["detail"]) == (status, fault)
 
 
 async def test_a_report_is_of_a_unit_that_stands_in_its_tree_on_its_day(house: House) -> None:
