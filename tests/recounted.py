@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -56,10 +56,10 @@ def rate(people: int, headcount: int | None) -> float | str:
 
 
 class _Count:
-    """The figures of a contest as of a time, below a unit."""
+    """The figures of a contest in a period, rolled up one of its trees."""
 
-    def __init__(self, raw: Raw, contest: ContestPublished, at: datetime) -> None:
-        self.db, self.contest, self.at, self.measures = raw.db, contest, at, raw.measures
+    def __init__(self, raw: Raw, contest: ContestPublished, at: datetime, since: datetime | None, tree: str) -> None:
+        self.db, self.contest, self.at, self.since, self.measures = raw.db, contest, at, since, raw.measures
         day = (at - timedelta(microseconds=1)).astimezone(ZONE).date().isoformat()
         self.day = day
         self.units: dict[str, Any] = {}
@@ -67,21 +67,33 @@ class _Count:
         for unit in json.loads(text):
             self.units[unit["code"]] = unit
         self.gone = {c for c, u in self.units.items() if u["ended"] and u["ended"] <= day}
+        placed = {c: self._placed(u, tree) for c, u in self.units.items()}
+        self.parents: dict[str, str | None] = {c: above[0] for c, above in placed.items() if above}
         # Every unit with itself and all above it; a merged one with the one that it went into.
         rows = []
         for code in self.units:
             up: str | None = self.units[code]["merged_into"] if code in self.gone else code
-            while up:
+            while up in self.parents:
                 rows.append((code, up))
-                up = self.units[up]["parent"]
+                up = self.parents[up]
         self.db.execute("CREATE OR REPLACE TABLE above (unit VARCHAR, up VARCHAR)")
         self.db.executemany("INSERT INTO above VALUES (?, ?)", rows)
+        self.choose(at, since)
+
+    def choose(self, at: datetime, since: datetime | None) -> None:
+        """Goes on with the attempts of this period."""
         self.db.execute(
-            """CREATE OR REPLACE TABLE judged AS
-            SELECT * FROM scores WHERE time <= ? QUALIFY row_number() OVER (PARTITION BY attempt ORDER BY revision DESC) = 1""",
-            [at],
+            """CREATE OR REPLACE TABLE valid AS
+            SELECT * FROM (SELECT * FROM scores QUALIFY row_number() OVER (PARTITION BY attempt ORDER BY revision DESC) = 1)
+            WHERE verdict = 'valid' AND time <= $at AND ($since IS NULL OR time > $since)""",
+            {"at": at, "since": since},
         )
-        self.db.execute("CREATE OR REPLACE TABLE valid AS SELECT * FROM judged WHERE verdict = 'valid'")
+
+    def _placed(self, unit: Any, tree: str) -> list[str | None]:
+        """The unit above in a tree, None at its top; an empty list where the unit is not in it."""
+        if not unit["placements"]:
+            return [unit["parent"]] if tree == "territory" else []
+        return [place["parent"] for place in unit["placements"] if place["tree"] == tree]
 
     def people(self, round: str = "", category: str = "") -> dict[str, tuple[int, int]]:
         """Unit → people once each in the unit of their latest attempt, and how many of them have a perfect one."""
@@ -119,7 +131,7 @@ class _Count:
         total: dict[str, int] = {}
 
         def of(code: str) -> int | None:
-            children = [c for c, u in self.units.items() if u["parent"] == code and c not in self.gone]
+            children = [c for c, above in self.parents.items() if above == code and c not in self.gone]
             joined = [c for c, into in merged.items() if into == code]
             if code in own:
                 parts: list[int | None] = [own[code], *(own.get(c) for c in joined)]
@@ -127,40 +139,62 @@ class _Count:
                 parts = [of(c) for c in children]
             return sum(p for p in parts if p is not None) if parts and None not in parts else None
 
-        for code in self.units:
+        for code in self.parents:
             if code not in self.gone and (people := of(code)) is not None:
                 total[code] = people
         return total
 
     def listed(self, parent: str, place: str = "") -> list[tuple[str, str]]:
         rows: list[tuple[str, str]] = []
-        children = [c for c, u in self.units.items() if u["parent"] == parent and c not in self.gone]
+        children = [c for c, above in self.parents.items() if above == parent and c not in self.gone]
         for n, code in enumerate(children, 1):
             mine = f"{place}.{n}" if place else str(n)
             rows += [(code, mine), *self.listed(code, mine)]
         return rows
 
 
-def recount(raw: Raw, contest: ContestPublished, at: datetime, before: datetime, root: str = "HP") -> Tables:
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a report was asked for: `since` is where its period begins, `before` of what it is compared with (end and begin)."""
+
+    at: datetime
+    before: datetime
+    since: datetime | None = None
+    before_since: datetime | None = None
+    root: str = "HP"
+    tree: str = "territory"
+    deadline: date | None = None
+
+
+def recount(raw: Raw, contest: ContestPublished, asked: Asked) -> Tables:
     """All tables as they have to be."""
-    earlier = _Count(raw, contest, before)
     # The tree is that of the report's own day.
-    earlier_at, now = earlier.at, _Count(raw, contest, at)
-    raw.db.execute(
-        """CREATE OR REPLACE TABLE valid AS SELECT * FROM (SELECT * FROM scores WHERE time <= ?
-        QUALIFY row_number() OVER (PARTITION BY attempt ORDER BY revision DESC) = 1) WHERE verdict = 'valid'""",
-        [earlier_at],
-    )
+    now, root = _Count(raw, contest, asked.at, asked.since, asked.tree), asked.root
+    now.choose(asked.before, asked.before_since)
     old = now.people()
-    now = _Count(raw, contest, at)
+    now.choose(asked.at, asked.since)
     return {
         "bieu-1": _by_unit(now, old, root),
         "bieu-2": _by_category(now, root),
         "bieu-3": _by_round(now, root),
         "bieu-4": _by_person(now, root),
         "bieu-5": _by_prize(now, root),
-        "bieu-6": _to_urge(now, root),
+        "bieu-6": _to_urge(now, root, asked.deadline),
     }
+
+
+def recount_letter(raw: Raw, contest: ContestPublished, asked: Asked) -> tuple[list[list[Any]], tuple[int, int]]:
+    """The table of the letter to those who lag; and people and attempts of the unit that it is about."""
+    now = _Count(raw, contest, asked.at, None, asked.tree)
+    low, average = _lagging(now, asked.root)
+    people, attempts, headcounts = now.people(), now.attempts(), now.headcounts()
+    rows: list[list[Any]] = []
+    for n, code in enumerate(low, 1):
+        there, known = people.get(code, (0, 0))[0], headcounts.get(code)
+        made, missing = attempts.get(code, (0, 0, 0))[0], UNKNOWN if known is None else max(0, known - there)
+        counted = UNKNOWN if known is None else known
+        rows.append([str(n), now.units[code]["name"], counted, there, rate(there, known), made, average, missing])
+    return rows, (people[asked.root][0], attempts[asked.root][0])
 
 
 def _running(now: _Count, round: str = "") -> bool:
@@ -172,7 +206,8 @@ def _by_unit(now: _Count, old: dict[str, tuple[int, int]], root: str) -> list[li
     rows: list[list[Any]] = []
     for code, place in [(root, ""), *now.listed(root)]:
         unit, (there, perfect), made = now.units[code], people.get(code, (0, 0)), attempts.get(code, (0, 0, 0))[0]
-        siblings = [c for c, u in now.units.items() if u["parent"] == unit["parent"] and c not in now.gone]
+        above = now.parents[code]
+        siblings = [c for c, other in now.parents.items() if other == above and c not in now.gone]
         mine = (there, made)
         ahead = [s for s in siblings if (people.get(s, (0, 0))[0], attempts.get(s, (0, 0, 0))[0]) > mine]
         merged = [u["name"] for c, u in now.units.items() if c in now.gone and u["merged_into"] == code]
@@ -180,7 +215,7 @@ def _by_unit(now: _Count, old: dict[str, tuple[int, int]], root: str) -> list[li
             [
                 place,
                 unit["name"] if place else "Tổng cộng",
-                now.units[unit["parent"]]["name"] if place else "",
+                now.units[above]["name"] if place and above else "",
                 headcounts.get(code, UNKNOWN),
                 there,
                 rate(there, headcounts.get(code)),
@@ -218,6 +253,8 @@ def _by_round(now: _Count, root: str) -> list[list[Any]]:
             continue
         people, perfect = now.people(plan.id).get(root, (0, 0))
         made, correct, total = now.attempts(plan.id).get(root, (0, 0, 0))
+        if now.since and plan.closes <= now.since and not made:
+            continue
         hidden = _running(now, plan.id)
         opens, closes = plan.opens.astimezone(ZONE), plan.closes.astimezone(ZONE)
         rows.append(
@@ -244,7 +281,9 @@ def _awards(now: _Count) -> Sequence[tuple[Any, str]]:
         held = latest.get(award["round"] or "")
         if held is None or award["revision"] > held["revision"]:
             latest[award["round"] or ""] = award
-    return [(latest[key], names.get(key, "")) for key in [*names, ""] if key in latest]
+    begin = now.since or now.contest.rounds[0].opens
+    kept = {key: award for key, award in latest.items() if datetime.fromisoformat(award["time"]) > begin}
+    return [(kept[key], names.get(key, "")) for key in [*names, ""] if key in kept]
 
 
 def _below(now: _Count, unit: str, root: str) -> bool:
@@ -280,34 +319,44 @@ def _by_prize(now: _Count, root: str) -> list[list[Any]]:
     return rows
 
 
-def _to_urge(now: _Count, root: str) -> list[list[Any]]:
-    """Units without any below them whose rate lies below the common one of all of these, or that were silent for three days."""
+def _lagging(now: _Count, root: str) -> tuple[list[str], float]:
+    """Units without any below them whose rate lies below the common one of all of these, or that were silent for three days; the
+    common rate."""
     people, headcounts = now.people(), now.headcounts()
-    inner = {u["parent"] for c, u in now.units.items() if c not in now.gone}
-    leaves = [c for c in now.units if c not in inner and c not in now.gone]
+    inner = {above for c, above in now.parents.items() if c not in now.gone}
+    leaves = [c for c in now.parents if c not in inner and c not in now.gone]
     known = [c for c in leaves if headcounts.get(c)]
     there, whole = sum(people.get(c, (0, 0))[0] for c in known), sum(headcounts[c] for c in known)
     common = min(Fraction(there, whole), Fraction(1))
     last = dict(now.db.execute("SELECT up, max(time) FROM valid JOIN above USING (unit) GROUP BY up").fetchall())
-    reminded = {
-        unit: (days, at)
-        for unit, days, at in now.db.execute(
-            """SELECT unit, count(DISTINCT CAST(timezone('Asia/Ho_Chi_Minh', time) AS DATE)), max(time) FROM deliveries
-            WHERE purpose = 'reminder' AND unit IS NOT NULL GROUP BY unit"""
-        ).fetchall()
-    }
     low = []
     for code, _ in now.listed(root):
         if code not in leaves:
             continue
         mine = Fraction(people.get(code, (0, 0))[0], headcounts[code]) if headcounts.get(code) else None
-        silent = (now.at - last.get(code, now.contest.rounds[0].opens)) // timedelta(days=1)
+        silent = (now.at - last.get(code, now.since or now.contest.rounds[0].opens)) // timedelta(days=1)
         if silent >= 3 or (mine is not None and mine < common):
             low.append((mine is None, mine or 0, -silent, now.units[code]["name"], code))
+    return [code for *_, code in sorted(low)], half_up(there, whole, 100)
+
+
+def _to_urge(now: _Count, root: str, deadline: date | None) -> list[list[Any]]:
+    """Who lags, with the reminders that had come by then."""
+    (low, average), people, headcounts = _lagging(now, root), now.people(), now.headcounts()
+    reminded = {
+        unit: (days, at)
+        for unit, days, at in now.db.execute(
+            """SELECT unit, count(DISTINCT CAST(timezone('Asia/Ho_Chi_Minh', time) AS DATE)), max(time) FROM deliveries
+            WHERE purpose = 'reminder' AND unit IS NOT NULL AND time <= ? GROUP BY unit""",
+            [now.at],
+        ).fetchall()
+    }
     rows: list[list[Any]] = []
-    for n, (*_, name, code) in enumerate(sorted(low), 1):
+    for n, code in enumerate(low, 1):
         times, at = reminded.get(code, (0, None))
         day: Any = NOTHING if at is None else at.astimezone(ZONE).replace(tzinfo=None)
         mine = rate(people.get(code, (0, 0))[0], headcounts.get(code))
-        rows.append([str(n), name, mine, half_up(there, whole, 100), times, day, now.measures.get(code, UNKNOWN), NOTHING])
+        until: Any = datetime.combine(deadline, time()) if deadline else NOTHING
+        name, did = now.units[code]["name"], now.measures.get(code, UNKNOWN)
+        rows.append([str(n), name, mine, average, times, day, did, until])
     return rows

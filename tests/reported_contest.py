@@ -151,12 +151,13 @@ def awards(published: ContestPublished) -> Iterator[PrizesAwarded]:
 
 
 def reminders(published: ContestPublished) -> Iterator[MessageDelivered]:
-    """Of some wards: two in a day and one the day after; a repeat; a message that is no reminder."""
-    at = published.rounds[2].opens
+    """Of some wards: two in a day and one the day after; a repeat; one after the last round; a message that is no reminder."""
+    at, late = published.rounds[2].opens, published.rounds[-1].closes + timedelta(days=5)
     wards = [unit.code for unit in published.units if unit.kind == "ward"]
     for n, unit in enumerate(wards[::3]):
         common: dict[str, Any] = {"contest": published.contest, "channel": "email", "unit": unit}
         for hours in (0, 1, 1, 24):
             time = at + timedelta(hours=hours, minutes=n)
             yield MessageDelivered(time=time, message=f"{unit}/{hours}", purpose="reminder", **common)
+        yield MessageDelivered(time=late, message=f"{unit}/late", purpose="reminder", **common)
         yield MessageDelivered(time=at + timedelta(days=3), message=f"{unit}/result", purpose="result", **common)

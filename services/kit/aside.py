@@ -19,7 +19,11 @@ NICE = 10
 
 
 class Failed(Exception):
-    """It ended badly, or took too long; the text says what it said last."""
+    """It ended badly, or took too long; the text says what it said last, `status` how it ended."""
+
+    def __init__(self, text: str, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 async def aside(
@@ -69,7 +73,7 @@ async def _run(
             process.kill()
             await process.wait()
     if status:
-        raise Failed(f"exit status {status}: {' '.join(said)}")
+        raise Failed(f"exit status {status}: {' '.join(said)}", status)
     return result
 
 

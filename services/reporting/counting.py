@@ -23,11 +23,12 @@ MOST_SECONDS = 600.0
 
 class Count(msgspec.Struct, frozen=True, tag=True):
     """Asks for the shares of partitions, by their states, in a cut of a contest that has these rounds. `until` is the cut-off in
-    microseconds, inclusive."""
+    microseconds, inclusive; `since` where its period begins, exclusive."""
 
     states: dict[int, msgspec.Raw]
     rounds: list[str]
     until: int
+    since: int = -1
 
 
 class Sum(msgspec.Struct, frozen=True, tag=True):
@@ -56,13 +57,13 @@ class Counting:
     def __init__(self, do: Callable[[bytes], Awaitable[bytes]] = _aside) -> None:
         self._do = do
 
-    async def count(self, states: Mapping[int, State], rounds: list[str], until: int) -> dict[int, Counted]:
+    async def count(self, states: Mapping[int, State], rounds: list[str], until: int, since: int = -1) -> dict[int, Counted]:
         """The shares of these partitions."""
         raw: dict[int, msgspec.Raw] = {}
         for partition, state in states.items():
             raw[partition] = msgspec.Raw(msgspec.msgpack.encode(state))
             await asyncio.sleep(0)
-        task = msgspec.msgpack.encode(Count(raw, rounds, until))
+        task = msgspec.msgpack.encode(Count(raw, rounds, until, since))
         return msgspec.msgpack.decode(await self._do(task), type=dict[int, Counted])
 
     async def add_up(self, shares: list[bytes]) -> dict[str, Packed]:
@@ -80,7 +81,7 @@ def done(task: bytes) -> bytes:
 def _count(asked: Count) -> dict[int, Counted]:
     counted: dict[int, Counted] = {}
     for partition, raw in asked.states.items():
-        share = Share(msgspec.msgpack.decode(raw, type=State), asked.rounds, asked.until)
+        share = Share(msgspec.msgpack.decode(raw, type=State), asked.rounds, asked.until, asked.since)
         counted[partition] = Counted(share.awaited, pack(share.scopes()).body)
     return counted
 

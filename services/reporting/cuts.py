@@ -1,5 +1,8 @@
 """Cuts (chốt số liệu): all figures of a contest as of a full hour, counted once and never changed.
 
+A cut may be of a period (kỳ): then only what was handed in after its beginning counts, and people are those with a valid attempt
+in it. Two cuts cannot tell them: who took part before, and again within the period, is in both.
+
 A cut is asked for; the owners of the partitions each write their share once they have taken in all that the topics held at that
 moment; when all shares are there, the owner of partition 0 adds them up (`services.reporting.cutter`). Every step is an insert
 under an id that the cut decides: what is done twice, by two workers or after a crash, stands once.
@@ -12,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -42,12 +45,14 @@ _LOOK_S = 0.2
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """All figures of a contest as of `at`: `scopes[""]` is the whole contest, `scopes[round_id]` a round."""
+    """All figures of a contest as of `at`, without what was before `since`: `scopes[""]` is the whole contest, `scopes[round_id]`
+    a round."""
 
     contest: str
     at: datetime
     made_at: datetime
     scopes: dict[str, Scope]
+    since: datetime | None = None
 
     def scope(self, round: str = "") -> Scope:
         """A round's figures, or with "" the contest's; empty where the cut knows no such round."""
@@ -61,10 +66,11 @@ class Open(msgspec.Struct, frozen=True):
     at: datetime
     asked_at: datetime
     ends: dict[str, list[int]]
+    since: datetime | None = None
 
     @property
     def id(self) -> str:
-        return cut_id(self.contest, self.at)
+        return cut_id(self.contest, self.at, self.since)
 
     @property
     def parts(self) -> list[str]:
@@ -72,10 +78,11 @@ class Open(msgspec.Struct, frozen=True):
         return [f"{self.id}/{partition}" for partition in range(len(self.ends[TOPICS[0]]))]
 
 
-def cut_id(contest: str, at: datetime) -> str:
+def cut_id(contest: str, at: datetime, since: datetime | None = None) -> str:
     """The id of a cut, and the address of its figures for ever. Raises Problem 422 for a time beyond all calendars."""
     try:
-        return f"{contest}/{at.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
+        begin = "" if since is None else f"{since.astimezone(UTC):%Y-%m-%dT%H:%MZ}--"
+        return f"{contest}/{begin}{at.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
     except OverflowError:
         raise Problem(422, "cut-off", "Thời điểm chốt số liệu không đúng dạng.", field="as_of") from None
 
@@ -86,9 +93,14 @@ def check_cut_off(contest: ContestPublished, plans: Sequence[RoundPlan], at: dat
         raise Problem(422, "cut-off", "Thời điểm chốt số liệu chưa đến.", field="as_of")
     if not plans or at < plans[0].opens:
         raise Problem(422, "cut-off", "Thời điểm chốt số liệu ở trước khi cuộc thi bắt đầu.", field="as_of")
-    local = at.astimezone(ZoneInfo(contest.timezone))
-    if local.minute or local.second or local.microsecond:
+    if not on_the_hour(at, ZoneInfo(contest.timezone)):
         raise Problem(422, "cut-off", "Số liệu được chốt vào các giờ tròn, ví dụ 17:00.", field="as_of")
+
+
+def on_the_hour(at: datetime, zone: tzinfo) -> bool:
+    """Whether a time is a full hour there."""
+    local = at.astimezone(zone)
+    return not (local.minute or local.second or local.microsecond)
 
 
 class Cuts:
@@ -101,9 +113,9 @@ class Cuts:
         self._known: dict[str, dict[str, Any]] = {}
         self._held: dict[str, Scope] = {}
 
-    async def get(self, contest: str, at: datetime) -> Cut | None:
+    async def get(self, contest: str, at: datetime, since: datetime | None = None) -> Cut | None:
         """The cut, or None while there is none. Raises StoreDown."""
-        id = cut_id(contest, at)
+        id = cut_id(contest, at, since)
         document = self._known.get(id)
         if document is None:
             with store_errors():
@@ -113,22 +125,23 @@ class Cuts:
             self._known[id] = document
         held = await self._load({digest for _, digest in document["scopes"]})
         scopes = {name: held[digest] for name, digest in document["scopes"]}
-        return Cut(contest, at, document["made_at"], scopes)
+        return Cut(contest, at, document["made_at"], scopes, since)
 
-    async def ask(self, contest: str, at: datetime) -> None:
+    async def ask(self, contest: str, at: datetime, since: datetime | None = None) -> None:
         """Has a cut made, unless it is made or in the making. Raises Problem 404 or 422, 503 where too many are in the making,
         StoreDown, BusDown."""
         found = self._book.contests.get(contest)
         if found is None:
             raise Problem(404, "contest", "Không có cuộc thi này.", field="contest")
         check_cut_off(found, self._book.rounds(contest), at, self._clock.now())
-        if await self.made(contest, [at]):
+        id = cut_id(contest, at, since)
+        if await find_ids(self._made, [id], {"_id": 1}):
             return
         opened = await self.opened()
-        if len(opened) >= MOST_OPEN and cut_id(contest, at) not in {cut.id for cut in opened}:
+        if len(opened) >= MOST_OPEN and id not in {cut.id for cut in opened}:
             raise busy()
         ends = {topic: [end for _, end in sorted((await self._bus.end_offsets(topic)).items())] for topic in TOPICS}
-        asked = Open(contest, at, self._clock.now(), ends)
+        asked = Open(contest, at, self._clock.now(), ends, since)
         await insert_facts(self._open, [{"_id": asked.id, **msgspec.structs.asdict(asked)}])
 
     async def made(self, contest: str, hours: Iterable[datetime]) -> set[datetime]:

@@ -89,7 +89,7 @@ class Cutter:
         if not states:
             return
         rounds = [plan.id for plan in self._book.rounds(cut.contest)]
-        counted = await self._counting.count(states, rounds, us_of(cut.at))
+        counted = await self._counting.count(states, rounds, us_of(cut.at), -1 if cut.since is None else us_of(cut.since))
         patient = self._clock.now() < cut.at + PATIENCE
         for p, each in counted.items():
             self._due.pop(f"{cut.id}/{p}", None)
@@ -111,6 +111,4 @@ class Cutter:
             return
         await self._cuts.put(cut, await self._counting.add_up(shares))
         await self._cuts.close(cut)
-        log.info(
-            "cut.made", contest=cut.contest, at=cut.at.isoformat(), seconds=(self._clock.now() - cut.asked_at).total_seconds()
-        )
+        log.info("cut.made", id=cut.id, contest=cut.contest, seconds=(self._clock.now() - cut.asked_at).total_seconds())

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from services.events import ContestBook, ContestPublished, RoundPlan
 from services.reporting.board import Board
 from services.reporting.live import Live
-from services.reporting.selection import select
+from services.reporting.selection import Selection, select
 from services.reporting.turnout import Figure, Table
 
 
@@ -46,9 +46,13 @@ class Glances:
     def __init__(self, book: ContestBook, board: Board, live: Live) -> None:
         self._book, self._board, self._live = book, board, live
 
+    def asked(self, contest: str, parent: str = "", category: str = "", round: str = "", tree: str = "") -> Selection:
+        """What these name. Raises Problem for what there is not."""
+        return select(self._book, contest, parent, category, round, tree)
+
     async def of(self, contest: str, tree: str = "", category: str = "", round: str = "") -> Glance:
         """The figures now. Raises Problem for what there is not, StoreDown."""
-        asked = select(self._book, contest, "", category, round, tree)
+        asked = self.asked(contest, "", category, round, tree)
         as_of = await self._live.fresh()
         table = self._board.table(contest, asked.tree, category, round)
         return Glance(asked.contest, as_of, self._book.rounds(contest), table)

@@ -52,12 +52,16 @@ class Measures:
         found = await self._read(contest, units)
         return {unit: _newest(measures)[0] for unit, (_, measures) in found.items() if measures}
 
-    async def recent(self, contest: str, most: int) -> list[tuple[str, Measure]]:
-        """The last measures of a contest, each with its unit."""
+    async def every(self, contest: str) -> list[tuple[str, Measure]]:
+        """All measures of a contest, each with its unit, the newest first."""
         with store_errors():
             documents = [d async for d in self._units.find({"contest": contest})]
-        every = [(d["unit"], measure) for d in documents for measure in _decoder.decode(d["body"])]
-        return sorted(every, key=lambda one: (one[1].day, one[1].at), reverse=True)[:most]
+        found = [(d["unit"], measure) for d in documents for measure in _decoder.decode(d["body"])]
+        return sorted(found, key=lambda one: (one[1].day, one[1].at), reverse=True)
+
+    async def recent(self, contest: str, most: int) -> list[tuple[str, Measure]]:
+        """The last measures of a contest, each with its unit."""
+        return (await self.every(contest))[:most]
 
     async def add(self, contest: str, unit: str, measure: Measure, picture: bytes = b"") -> Measure:
         """Notes a measure, with a picture that is small already. Raises Problem 409 where the unit has noted too many."""

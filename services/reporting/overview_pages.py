@@ -54,7 +54,9 @@ class OverviewPages:
             shown = _shown(glance, f"/board/{contest}", "parent", parent or glance.root, asked)
             return bytes(render(request, "overview.html", **shown).body)
 
-        key = (contest, language(request), request.url.query)
+        # What there is not is refused before it takes the place of what is kept.
+        self._glances.asked(contest, parent, category, round, tree)
+        key = (contest, language(request), *asked.values())
         return HTMLResponse(await self._kept.get(key, PAGE_S, make))
 
     async def console(

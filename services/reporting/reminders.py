@@ -6,6 +6,7 @@ repeat changes nothing, of two tellings of a message the earlier one stands, and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from hashlib import blake2b
@@ -51,11 +52,15 @@ class Reminders:
             for id, noted in fields.items():
                 await self._units.update_one({"_id": id}, {"$min": noted}, upsert=True)
 
-    async def of(self, contest: str, units: Iterable[str], zone: tzinfo = UTC) -> dict[str, Reminded]:
-        """Those of the units that were reminded, by code; a day is one in `zone`. Raises StoreDown."""
+    async def of(
+        self, contest: str, units: Iterable[str], zone: tzinfo = UTC, until: datetime | None = None
+    ) -> dict[str, Reminded]:
+        """Those of the units that were reminded (by a time), by code; a day is one in `zone`. Raises StoreDown."""
         codes = {_id(contest, unit): unit for unit in units}
         found = await find_ids(self._units, codes)
-        return {codes[id]: _reminded([us for name, us in unit.items() if name != "_id"], zone) for id, unit in found.items()}
+        end = math.inf if until is None else us_of(until)
+        moments = {id: [us for name, us in unit.items() if name != "_id" and us <= end] for id, unit in found.items()}
+        return {codes[id]: _reminded(mine, zone) for id, mine in moments.items() if mine}
 
 
 class RemindersWorker:

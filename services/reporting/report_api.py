@@ -16,7 +16,7 @@ from services.kit.problems import Problem
 from services.kit.web import problems
 from services.kit.web.console import admin_api, audited
 from services.reporting.report.desk import MEDIA, Desk, file_name
-from services.reporting.report.jobs import FileGone, Format, Job, Kind
+from services.reporting.report.jobs import FAULT, FileGone, Format, Job, Kind
 from services.reporting.report.jobs import Request as Asked
 
 Reporter = Annotated[Account, Depends(admin_api("city", "district", "unit", "reader"))]
@@ -54,12 +54,12 @@ class ReportApi:
         unit: Annotated[str, Query(description="Code of the unit; without it, all that the account may see")] = "",
         tree: Annotated[str, Query(description="Id of a unit tree; without it, the contest's first")] = "",
         since: Annotated[str, Query(alias="from", description="Begin of the period; without it, that of the contest")] = "",
-        until: Annotated[str, Query(alias="to", description="End of the period; without it, the cut-off")] = "",
+        until: Annotated[str, Query(alias="to", description="Last day of the period: another way to name the cut-off")] = "",
         units: Annotated[str, Query(description="Of a letter: codes of the units, separated by commas; without: who lags")] = "",
         table: Annotated[str, Query(description="Of a CSV: only this table, e.g. bieu-1")] = "",
     ) -> Response:
         """200 with the file; 202 with how far it is, `Retry-After`, and an address that stays the same. A CSV is a zip with one
-        file a table, unless one is asked for."""
+        file a table, unless one is asked for. A letter has no period: it says how things stand."""
         asked = {"contest": contest, "kind": kind, "format": format, "unit": unit, "tree": tree}
         times = {"from": since, "to": until, "as_of": as_of, "units": units}
         wanted = await self._desk.request(account, asked | times)
@@ -69,7 +69,7 @@ class ReportApi:
             if new:
                 await audited(request, "report.asked", job.id, contest=contest, kind=kind, format=format, unit=wanted.unit)
         if job.phase == "failed":
-            raise Problem(500, "report", job.fault)
+            raise Problem(500 if job.fault == FAULT else 422, "report", job.fault)
         if job.phase != "ready":
             return _progress(job, wanted)
         try:
@@ -105,8 +105,7 @@ def _progress(job: Job, wanted: Asked) -> Response:
         "contest": wanted.contest,
         "unit": wanted.unit,
         "tree": wanted.tree,
-        "from": wanted.since.isoformat(),
-        "to": wanted.until.isoformat(),
+        "from": wanted.since.isoformat() if wanted.since else "",
         "as_of": wanted.as_of.isoformat(),
         "units": ",".join(wanted.units),
     }

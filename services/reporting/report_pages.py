@@ -40,7 +40,7 @@ STYLES = {
     "party": "Cơ quan Đảng (Hướng dẫn 36-HD/VPTW)",
 }
 RANKINGS = {"people": "Theo số người dự thi", "rate": "Theo tỷ lệ người dự thi"}
-FIELDS = ("kind", "format", "unit", "tree", "as_of", "from", "to", "units")
+FIELDS = ("kind", "format", "unit", "tree", "as_of", "from", "units")
 SHOWN = 100
 """Jobs on a page, and units that a field suggests: five times as many."""
 LONGEST = 300

@@ -92,13 +92,14 @@ _VALID = VERDICTS.index("valid")
 
 
 class Share:
-    """What one partition adds to a cut. `rounds` are all rounds of the contest, `until` the cut-off in microseconds, inclusive.
+    """What one partition adds to a cut. `rounds` are all rounds of the contest, `until` the cut-off in microseconds, inclusive;
+    `since` is where the period of the cut begins, exclusive, so that periods that follow each other share no attempt.
 
     `awaited` counts attempts that were handed in by then and have no verdict yet.
     """
 
-    def __init__(self, state: State, rounds: Collection[str], until: int) -> None:
-        self._state, self._until = state, until
+    def __init__(self, state: State, rounds: Collection[str], until: int, since: int = -1) -> None:
+        self._state, self._until, self._since = state, until, since
         self._names = ("", *rounds)
         self._rounds = {state.names[round]: round for round in rounds if round in state.names}
         self._rows: dict[Place, list[int]] = {}
@@ -121,7 +122,7 @@ class Share:
         latest: dict[int, tuple[int, str, int, int, int]] = {}
         perfect: set[int] = set()
         for round, n, marks, _, unit, categories, at, correct, total in PACKED.iter_unpack(packed):
-            if at > self._until or round not in self._rounds:
+            if not self._since < at <= self._until or round not in self._rounds:
                 continue
             verdict = marks & 3
             if marks & SUBMITTED:

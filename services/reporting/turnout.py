@@ -168,6 +168,7 @@ class Table:
         self.shape, self.headcounts = shape, headcounts
         self.cells = rolled_up(shape, cells)
         self._rows: dict[tuple[str | None, By], list[Row]] = {}
+        self._ranks: dict[tuple[str | None, By], dict[str, int | None]] = {}
 
     def figure(self, code: str | None) -> Figure:
         """A unit with all below it; None is everybody."""
@@ -188,7 +189,10 @@ class Table:
 
     def rank(self, code: str, by: By = "people") -> int | None:
         """The place of a unit among its siblings."""
-        return next((row.rank for row in self.rows(self.shape.parents[code], by) if row.unit.code == code), None)
+        key = self.shape.parents[code], by
+        if key not in self._ranks:
+            self._ranks[key] = {row.unit.code: row.rank for row in self.rows(*key)}
+        return self._ranks[key][code]
 
     def average(self, parent: str | None) -> float | None:
         """The common average (bình quân chung) below a unit, in percent: people per headcount of the children that have one."""

@@ -27,6 +27,7 @@ from services.kit.web import render
 from services.kit.web.console import Organiser, OrganiserForm, audited, needs
 from services.reporting.measures import Measure, Measures
 from services.reporting.reminders import Reminded, Reminders
+from services.reporting.report.desk import MOST_UNITS
 from services.reporting.selection import select
 from services.reporting.turnout import Shape
 from services.reporting.watch import Judged, Lagging, Rules, Situation, depths, is_within, judge
@@ -107,6 +108,7 @@ class WatchPages:
             units=units,
             reminders=_reminders(question, judged.lagging[:MOST_REMINDED]),
             most_reminded=MOST_REMINDED,
+            most_named=MOST_UNITS,
             csv=question.link("/lagging.csv"),
             settings=await self._watch.settings(contest),
         )

@@ -133,8 +133,7 @@ class Reports:
         format = FORMATS[self._asked % len(FORMATS)]
         self._asked += 1
         request = Request(
-            contest="past", kind="bao-cao", format=format, unit="", tree="territory", since=contest.rounds[0].opens, until=as_of,
-            as_of=as_of, form=Form(issuer="Bench"),
+            contest="past", kind="bao-cao", format=format, unit="", tree="territory", as_of=as_of, form=Form(issuer="Bench"),
         )  # fmt: skip
         began = time.perf_counter()
         await self._jobs.ask(request, "bench")

@@ -27,7 +27,6 @@ FIGURES = Figures(
     documents=(Named(number="57-KH/BTGTU", date="2023-05-04", issuer="Ban Tuyên giáo Thành ủy", title="Kế hoạch"),),
     as_of=AS_OF,
     since=OPENS,
-    until=AS_OF,
     before=AS_OF - timedelta(days=7),
     unit=UnitLine(code="KA", name="Quận Kiến An", headcount=3000, people=1065, attempts=1804, perfect="withheld", before=900),
     whole=False,

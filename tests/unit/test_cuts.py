@@ -87,6 +87,20 @@ async def test_a_cut_is_made_when_every_partition_has_read_what_was_there(house:
     assert not house.store["cuts_parts"].documents
 
 
+async def test_a_cut_of_a_period_has_who_took_part_in_it_beside_the_cut_of_all(house: House) -> None:
+    for n, at in enumerate([OPENS, OPENS + HOUR, OPENS + 2 * HOUR, AT]):
+        house.vote(n % 2, f"p{n}", at)
+    for since in (None, OPENS + HOUR):
+        await house.cuts.ask("hp", AT, since)
+        await house.worker(0, 1).make()
+    await house.cuts.ask("hp", AT, OPENS + HOUR)
+    assert not await house.cuts.opened(), "it is there"
+    part = await house.cuts.get("hp", AT, OPENS + HOUR)
+    assert part is not None
+    assert (part.since, part.scope().whole.people, part.scope().whole.attempts) == (OPENS + HOUR, 2, 2)
+    assert await house.people() == 4
+
+
 async def test_what_comes_later_does_not_change_it(house: House) -> None:
     house.vote(0, "an")
     await house.cuts.ask("hp", AT)

@@ -225,6 +225,17 @@ async def test_one_makes_it_for_all_who_wait_and_a_failure_is_not_kept() -> None
     assert len(made) == 2
 
 
+async def test_the_overview_is_kept_by_what_was_asked_for(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    monkeypatch.setattr(Glances, "of", lambda glances, *asked, _of=Glances.of: made.append(asked) or _of(glances, *asked))
+    browser = house.browser()
+    for query in ("", "?x=1", "?x=2&parent=", "?by=&tree="):
+        assert (await browser.get(f"/board/hp/toan-canh{query}")).status_code == 200
+    for wrong in range(3):
+        assert (await browser.get(f"/board/hp/toan-canh?round={wrong}")).status_code == 422
+    assert len(made) == 1
+
+
 async def test_the_overview_has_a_tile_for_each_unit_and_leads_on(house: House) -> None:
     browser = house.browser()
     page = await browser.get("/board/hp/toan-canh")

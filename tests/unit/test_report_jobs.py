@@ -6,6 +6,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from services.events import encode
@@ -18,6 +19,7 @@ from services.reporting.report.inputs import Sources
 from services.reporting.report.jobs import FAULT, LEASE_S, MOST_OPEN, MOST_TRIES, FileGone, Forms, Job, Jobs, Request
 from services.reporting.report.maker import MAKING, Maker
 from services.reporting.share import Cell, Scope
+from services.reporting.watch import Rules
 from tests import reported_contest
 from tests.contract.memory_store import memory_store
 from tests.unit.report_sample import AS_OF, FORM
@@ -41,11 +43,11 @@ class House:
     async def publish(self, events: list[Any]) -> None:
         self.published += events
 
-    async def get(self, contest: str, at: Any) -> Cut | None:
+    async def get(self, contest: str, at: Any, since: Any = None) -> Cut | None:
         cells = {"": {"HP-307": Cell(self.people, 7)}}
         return None if self.waits else Cut(contest, at, self.clock.now(), {"": Scope(cells)})
 
-    async def ask(self, contest: str, at: Any) -> None:
+    async def ask(self, contest: str, at: Any, since: Any = None) -> None:
         """Somebody will make it."""
 
     async def job(self, id: str) -> Job:
@@ -74,7 +76,7 @@ def house() -> House:
 def request(**more: Any) -> Request:
     common: dict[str, Any] = {
         "contest": CONTEST.contest, "kind": "bao-cao", "format": "csv", "unit": "", "tree": "territory",
-        "since": CONTEST.rounds[0].opens, "until": AS_OF, "as_of": AS_OF, "form": FORM,
+        "as_of": AS_OF, "form": FORM,
     }  # fmt: skip
     return Request(**common | more)
 
@@ -244,6 +246,16 @@ async def test_a_file_that_is_gone_is_made_again(house: House) -> None:
     assert (await house.job(job.id)).phase == "asked"
     await worker.turn()
     assert await house.jobs.file(await house.job(job.id)) == content
+
+
+async def test_a_letter_to_nobody_fails_with_its_reason(house: House) -> None:
+    job, _ = await house.jobs.ask(request(kind="cong-van"), "an")
+    quiet = msgspec.structs.replace(SOURCES, rules=Rules(below_average=False, silent_days=0))
+    await house.jobs.freeze(CONTEST.contest, AS_OF, msgspec.json.encode(quiet))
+    await house.worker(*MAKING).turn()
+    failed = await house.jobs.get(job.id)
+    assert failed is not None
+    assert (failed.phase, failed.fault) == ("failed", "Không có đơn vị nào cần đôn đốc, nên không có công văn để lập.")
 
 
 async def test_what_was_known_at_the_first_report_of_a_cut_stands(house: House) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from services.events import ContestBook
+from services.kit.problems import Problem
 from services.kit.runtime import Face
 from services.reporting.report.desk import Desk
-from services.reporting.report.jobs import MOST_OPEN, Forms, Jobs
+from services.reporting.report.jobs import FAULT, MOST_OPEN, Forms, Jobs
 from services.reporting.report_api import ReportApi
 from services.reporting.report_pages import ReportPages
 from tests import reported_contest
@@ -50,7 +51,8 @@ class House(ConsoleHouse):
         with zipfile.ZipFile(packed, "w") as out:
             for name, content in files.items():
                 out.writestr(name, content)
-        assert await self.jobs.take("worker")
+        while (job := await self.jobs.take("worker")) is not None and job.id != id:
+            """Others wait, too."""
         assert await self.jobs.finish(id, "worker", packed.getvalue())
 
 
@@ -89,7 +91,9 @@ async def test_asked_by_address_watched_and_fetched_from_the_same(house: House) 
         ({"as_of": "2023-06-16T08:30:00+07:00"}, "as_of"),
         ({"as_of": "2027-06-16T08:00:00+07:00"}, "as_of"),
         ({"as_of": "2022-06-16T08:00:00+07:00"}, "as_of"),
-        ({"from": "2023-06-10", "to": "2023-06-09"}, "to"),
+        ({"from": "2023-06-10", "to": "2023-06-09"}, "from"),
+        ({"as_of": "2023-06-16T08:00:00+07:00", "to": "2023-06-15"}, "to"),
+        ({"from": "2023-06-01T08:30:00+07:00"}, "from"),
         ({"from": "9999-99-99"}, "from"),
     ],
     ids=str,
@@ -167,15 +171,68 @@ async def test_too_many_at_once_are_refused_in_words(house: House) -> None:
     assert f"Bạn đang có {MOST_OPEN} báo cáo chưa lập xong" in page.text
 
 
+async def test_what_cannot_be_made_is_refused_with_its_reason_and_a_fault_is_one(house: House) -> None:
+    browser = await house.signed_in("city")
+    for format, fault, status in (("pdf", FAULT, 500), ("docx", "Không có đơn vị nào cần đôn đốc.", 422)):
+        id = (await browser.get(f"/api/v1/reports/cong-van.{format}", params=HERE)).json()["id"]
+        assert await house.jobs.take("worker")
+        assert await house.jobs.fail(id, "worker", fault)
+        answer = await browser.get(f"/api/v1/reports/cong-van.{format}", params=HERE)
+        assert (answer.status_code, answer.json()["detail"]) == (status, fault)
+
+
+async def test_a_report_is_of_a_unit_that_stands_in_its_tree_on_its_day(house: House) -> None:
+    account: Any = type("A", (), {"subtree": None})()
+    asked = {"contest": CONTEST.contest, "kind": "bao-cao", "format": "pdf", "as_of": "2023-06-16T08:00"}
+    merged, school = {"unit": reported_contest.MERGED}, {"unit": "HP-307-THPT-KA"}
+    before = await house.desk.request(account, asked | merged | {"as_of": "2023-06-05T00:00"})
+    assert before.unit == reported_contest.MERGED, "midnight ends the day before"
+    letter = {"kind": "cong-van"}
+    for wrong, into in [
+        (merged, reported_contest.INTO),
+        ({"unit": "HP-306", "tree": "giao-duc"}, None),
+        ({"unit": "HP", "tree": "giao-duc"}, None),
+        (letter | {"units": "HP-306", "tree": "giao-duc"}, None),
+        (letter | {"units": reported_contest.MERGED}, reported_contest.INTO),
+        (letter | {"units": "HP-306", "unit": "HP-307"}, None),
+    ]:
+        with pytest.raises(Problem) as refused:
+            await house.desk.request(account, asked | wrong)
+        assert (refused.value.status, refused.value.field) == (422, "units" if "units" in wrong else "unit"), wrong
+        assert refused.value.params.get("successor") == into
+    assert (await house.desk.request(account, asked | school | {"tree": "cong-doan"})).unit == school["unit"]
+
+
+async def test_an_account_gets_its_own_unit_in_whatever_tree_has_one(house: House) -> None:
+    asked = {"contest": CONTEST.contest, "kind": "bao-cao", "format": "pdf", "as_of": "2023-06-16T08:00"}
+
+    async def place(subtree: str, **more: str) -> tuple[str, str]:
+        account: Any = type("A", (), {"subtree": subtree})()
+        request = await house.desk.request(account, asked | more)
+        return request.tree, request.unit
+
+    assert await place("HP-307") == ("territory", "HP-307")
+    assert await place("HP-307", tree="giao-duc") == ("giao-duc", "HP-307-PGD")
+    with pytest.raises(Problem) as refused:
+        await place("HP-306", tree="giao-duc")
+    assert (refused.value.status, refused.value.field) == (422, "unit")
+    job = (await house.jobs.ask(await house.desk.request(type("A", (), {"subtree": "HP"})(), asked), "an"))[0]  # type: ignore[arg-type]
+    top: Any = type("A", (), {"subtree": "HP"})()
+    assert (await house.desk.job(top, job.id)).request.unit == "", "the top is the whole contest"
+
+
 async def test_the_period_and_what_is_compared_with(house: House) -> None:
     account: Any = type("A", (), {"subtree": None})()
     asked = {"contest": CONTEST.contest, "kind": "bao-cao", "format": "pdf", "as_of": "2023-06-16T08:00"}
     whole = await house.desk.request(account, asked)
-    assert (whole.since, whole.until) == (CONTEST.rounds[0].opens, whole.as_of)
+    assert whole.since is None, "since the contest began"
     assert whole.as_of == datetime(2023, 6, 16, 1, tzinfo=UTC), "a time without an offset is the contest's own"
     assert whole.before == datetime(2023, 6, 9, 1, tzinfo=UTC), "a week before"
-    part = await house.desk.request(account, asked | {"from": "2023-06-01", "to": "2023-06-15"})
-    assert (part.before, part.until) == (part.since, datetime(2023, 6, 14, 17, tzinfo=UTC))
+    part = await house.desk.request(account, asked | {"from": "2023-06-01", "to": "2023-06-15", "as_of": ""})
+    assert (part.since, part.as_of) == (datetime(2023, 5, 31, 17, tzinfo=UTC), datetime(2023, 6, 15, 17, tzinfo=UTC))
+    assert (part.before_since, part.before) == (datetime(2023, 5, 16, 17, tzinfo=UTC), part.since), "15 days, and 15 before them"
+    assert (await house.desk.request(account, asked | {"from": "2023-05-19"})).since is None, "the morning of the opening"
+    assert (await house.desk.request(account, asked | {"kind": "cong-van", "from": "2023-06-01"})).since is None
     first = await house.desk.request(account, asked | {"as_of": "2023-05-20T08:00"})
     assert first.before is None, "there is nothing before the contest began"
     assert (await house.desk.request(account, asked | {"unit": "HP"})).id == whole.id, "the top is the whole contest"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, cast
 
 import httpx
+import msgspec
 import pytest
 from fastapi import FastAPI, Request, Response
 from hypothesis import given
@@ -122,6 +123,34 @@ def test_hours_are_those_of_the_contest() -> None:
     (hour,) = board.hours("hp")
     assert (hour.begin.isoformat(), hour.attempts, hour.newcomers) == ("2023-05-20T19:00:00+07:00", 2, 1)
     assert board.outcomes("hp") == {"started": 1, "submitted": 0, "valid": 2, "late": 0, "disqualified": 0}
+
+
+def test_a_city_of_5000_units_has_every_figure() -> None:
+    """A city, 70 districts, 4,929 wards; of ward n, n % 4 people with two attempts each."""
+    found, wards = book(), [f"W{n}" for n in range(4929)]
+    places = {"HP": None} | {f"D{n}": "HP" for n in range(70)} | {ward: f"D{n % 70}" for n, ward in enumerate(wards)}
+    units = tuple(Unit(code=code, parent=parent, name=code, kind="") for code, parent in places.items())
+    found.apply(msgspec.structs.replace(found.contests["hp"], units=units, revision=9))
+    states = [State() for _ in range(4)]
+    for n, ward in enumerate(wards):
+        for who in range(n % 4):
+            for attempt in (1, 2):
+                vote(states[n % 4], f"{ward}-{who}", ward, n=attempt, hour=attempt)
+    headcounts = Headcounts(found)
+    for n, ward in enumerate(wards):
+        headcounts.apply(
+            HeadcountApproved(time=NOW, contest="hp", unit=ward, category="", as_of="2023-05-01", people=4 + n % 2, source="")
+        )
+    board = shown(Board(found, Tables(found, headcounts), ManualClock(NOW)), *states)
+    table, people = board.table("hp"), [n % 4 for n in range(4929)]
+    assert len(table.shape.parents) == 5000
+    assert {ward: table.figure(ward).people for ward in wards} == dict(zip(wards, people, strict=True))
+    assert table.figure("HP")[:2] == (sum(people), 2 * sum(people))
+    assert table.figure("HP").headcount == sum(4 + n % 2 for n in range(4929))
+    districts = [sum(people[d::70]) for d in range(70)]
+    assert [row.figure.people for row in table.rows("HP")] == sorted(districts, reverse=True)
+    assert [table.rank(f"D{d}") for d in range(70)] == [1 + sum(other > mine for other in districts) for mine in districts]
+    assert table.average("HP") == pytest.approx(100 * sum(people) / sum(4 + n % 2 for n in range(4929)))
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from([code for code, _ in TREE]), st.integers(1, 2)), max_size=20))

@@ -132,13 +132,13 @@ def test_the_set_of_facts_decides(facts: list[Fact], data: st.DataObject) -> Non
     assert named(state) == counted_anew(facts)
 
 
-def cut(states: list[State], until: int) -> dict[str, Scope]:
+def cut(states: list[State], until: int, since: int = -1) -> dict[str, Scope]:
     """The shares of all partitions, added up."""
-    shares = [unpack(pack(Share(state, ROUNDS, until).scopes()).body) for state in states]
+    shares = [unpack(pack(Share(state, ROUNDS, until, since).scopes()).body) for state in states]
     return {name: joined(share[name] for share in shares) for name in ("", *ROUNDS)}
 
 
-def cut_anew(facts: list[Fact], until: int) -> dict[str, Scope]:
+def cut_anew(facts: list[Fact], until: int, since: int = -1) -> dict[str, Scope]:
     """The same, the plain way."""
     standing: dict[Id, Fact] = {}
     for fact in facts:
@@ -147,7 +147,7 @@ def cut_anew(facts: list[Fact], until: int) -> dict[str, Scope]:
     marked = {fact.id for fact in facts if fact.kind == "submitted"}
     found: dict[str, Scope] = {}
     for name in ("", *ROUNDS):
-        within = [f for f in standing.values() if name in ("", f.id.round) and f.at <= until]
+        within = [f for f in standing.values() if name in ("", f.id.round) and since < f.at <= until]
         valid = sorted((f for f in within if f.verdict == "valid"), key=lambda f: (f.at, f.id.round, f.id.n))
         latest = {f.id.participant: f for f in valid}
         perfect = {f.id.participant for f in valid if f.correct == TOTAL}
@@ -163,20 +163,21 @@ def cut_anew(facts: list[Fact], until: int) -> dict[str, Scope]:
         for f in latest.values():
             put(f, Cell(people=1, perfect=int(f.id.participant in perfect)))
         # An attempt without a verdict was handed in when its submission came, which is an hour after nought.
-        handed_in = [id for id in marked if name in ("", id.round) and (standing[id].at if id in standing else HOUR) <= until]
+        times = {id: standing[id].at if id in standing else HOUR for id in marked if name in ("", id.round)}
+        handed_in = [id for id, at in times.items() if since < at <= until]
         outcomes = Counter(["submitted"] * len(handed_in) + [str(f.verdict) for f in within])
         found[name] = Scope(cells, dict(outcomes), {f.unit: f.at for f in valid})
     return found
 
 
-@given(facts=FACTS, data=st.data(), until=st.sampled_from([0, HOUR, 2 * HOUR, 9 * HOUR]))
-def test_a_cut_is_what_the_facts_of_before_it_say_in_whatever_order_and_partitions(
-    facts: list[Fact], data: st.DataObject, until: int
+@given(facts=FACTS, data=st.data(), until=st.sampled_from([0, HOUR, 2 * HOUR, 9 * HOUR]), since=st.sampled_from([-1, 0, HOUR]))
+def test_a_cut_is_what_the_facts_of_its_period_say_in_whatever_order_and_partitions(
+    facts: list[Fact], data: st.DataObject, until: int, since: int
 ) -> None:
     states = [State(), State()]
     for fact in data.draw(st.permutations(facts + facts[:5])):
         feed(states[fact.id.participant == "an"], fact)
-    assert cut(states, until) == cut_anew(facts, until)
+    assert cut(states, until, since) == cut_anew(facts, until, since)
 
 
 def test_a_cut_knows_what_waits_for_its_verdict() -> None:

@@ -101,6 +101,14 @@ async def test_a_reminder_begins_with_as_many_units_as_an_address_holds(house: H
     assert "Nhắc 1 đơn vị đầu danh sách" in page
 
 
+async def test_a_letter_names_no_more_units_than_it_may(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.reporting.watch_pages.MOST_UNITS", 1)
+    await house.watch.save("hp", WatchSettings(rules=Rules(target=90.0)))
+    page = (await (await house.signed_in()).get(LAGGING)).text
+    assert '<input type="hidden" name="units" value="A1">' in page
+    assert "Soạn công văn cho 1 đơn vị đầu danh sách (Word)" in page
+
+
 async def test_the_list_as_csv_has_rows_that_a_spreadsheet_reads(house: House) -> None:
     answer = await (await house.signed_in("reader")).get("/console/turnout/hp/lagging.csv")
     assert answer.text.startswith("\ufeff")

@@ -8,6 +8,7 @@ from services.reporting.report import numbers, wording
 from services.reporting.report.document import Block, Cell, Document, Heading, Item, Paragraph, Table
 from services.reporting.report.figures import CategoryLine, Count, Figures, Form, RoundLine, UnitLine
 from services.reporting.report.wording import Kinds, counted, say
+from services.reporting.turnout import day_of
 
 
 def compose(figures: Figures, form: Form) -> Document:
@@ -17,13 +18,13 @@ def compose(figures: Figures, form: Form) -> Document:
         subject = say("report.subject_unit", contest=wording.contest(figures), unit=figures.unit.name)
     return Document(
         head=wording.head(figures, form, form.symbol),
-        foot=wording.foot(form, form.recipients),
+        foot=wording.foot(form, form.recipients, addressed=bool(form.addressees)),
         name=say("report.name"),
         subject=subject,
         period=say(
             "report.period",
             since=wording.day(figures.since, figures),
-            until=wording.day(figures.until, figures),
+            until=numbers.day(day_of(figures.as_of, figures.timezone)),
             as_of=wording.moment(figures.as_of, figures),
         ),
         addressed=say(f"heads.{form.style}.addressed"),
@@ -83,12 +84,14 @@ def _turnout(figures: Figures) -> list[Block]:
 def general(figures: Figures) -> list[str]:
     """The sentences of section II.1."""
     unit, at = figures.unit, wording.moment(figures.as_of, figures)
+    period = "report.when" if figures.cumulative else "report.when_period"
+    when = say(period, as_of=at, since=wording.moment(figures.since, figures))
     if not unit.people:
-        return [say("report.s2_none", as_of=at, unit=unit.name)]
+        return [say("report.s2_none", when=when, unit=unit.name)]
     found = [
         say(
             "report.s2_all",
-            as_of=at,
+            when=when,
             unit=unit.name,
             people=numbers.whole(unit.people),
             attempts=numbers.whole(unit.attempts),
@@ -101,8 +104,18 @@ def general(figures: Figures) -> list[str]:
     else:
         found.append(say("report.s2_no_rate"))
     if figures.before and unit.before is not None:
-        found.append(say("report.s2_change", before=wording.moment(figures.before, figures), change=_change(unit)))
+        found.append(say("report.s2_change", compared=_compared(figures), change=_change(unit)))
     return found
+
+
+def _compared(figures: Figures) -> str:
+    """What figures are compared with, as sentences name it."""
+    if figures.before is None:
+        return ""
+    before = wording.moment(figures.before, figures)
+    if figures.before_since is None:
+        return say("report.compared", before=before)
+    return say("report.compared_period", since=wording.moment(figures.before_since, figures), before=before)
 
 
 def _change(unit: UnitLine) -> str:
@@ -118,7 +131,7 @@ def _results(figures: Figures) -> list[Block]:
     elif figures.unit.perfect is not None:
         blocks.append(Paragraph(say("report.s3_perfect", n=numbers.whole(figures.unit.perfect))))
     if not figures.persons and not figures.prizes:
-        blocks.append(Paragraph(say("report.s3_none")))
+        blocks.append(Paragraph(say("report.s3_none" if figures.cumulative else "report.s3_none_period")))
     return [*blocks, _head("s3_1", 2), by_person(figures), _head("s3_2", 2), by_prize(figures)]
 
 
@@ -161,7 +174,8 @@ def _notes(figures: Figures, *names: str) -> tuple[str, ...]:
         else say("notes.headcount_unknown"),
         "excluded": say("notes.excluded", n=numbers.whole(figures.excluded)),
         "rank": say("notes.rank", by=say(f"notes.rank_{figures.ranking}")),
-        "before": say("notes.before", before=wording.moment(figures.before, figures)) if figures.before else "",
+        "before": say("notes.before", compared=_compared(figures)) if figures.before else "",
+        "period": "" if figures.cumulative else say("notes.period"),
     }
     return tuple(filter(None, (known.get(name) if name in known else say(f"notes.{name}") for name in names)))
 
@@ -174,7 +188,7 @@ def by_unit(figures: Figures) -> Table:
     )  # fmt: skip
     rows = [_unit_row(figures, figures.unit, total=True), *(_unit_row(figures, unit) for unit in figures.units)]
     strong = {0} | {n for n, unit in enumerate(figures.units, 1) if "." not in unit.place and _has_children(figures)}
-    notes = ["people", "headcount", "rank", "before", "excluded"]
+    notes = ["people", "period", "headcount", "rank", "before", "excluded"]
     if any(unit.perfect == "withheld" for unit in (figures.unit, *figures.units)):
         notes.append("withheld")
     return wording.table("bieu-1", kinds, rows, _notes(figures, *notes), frozenset(strong))
@@ -207,7 +221,7 @@ def by_category(figures: Figures) -> Table:
     """Biểu 2."""
     kinds: Kinds = (("code", 11), ("text", 41), ("count", 26), ("count", 18), ("percent", 26), ("percent", 15), ("count", 23))
     rows = [_category_row(n, category) for n, category in enumerate(figures.categories, 1)]
-    return wording.table("bieu-2", kinds, rows, _notes(figures, "categories", "headcount"))
+    return wording.table("bieu-2", kinds, rows, _notes(figures, "period", "categories", "headcount"))
 
 
 def _category_row(n: int, category: CategoryLine) -> tuple[Cell, ...]:
@@ -240,7 +254,7 @@ def by_round(figures: Figures) -> Table:
             (each.name, period, each.people, each.attempts, counted(each.perfect), _right(each.correct, each.total), change)
         )
         before = each
-    notes = ["people", "rounds"]
+    notes = ["people", "period", "rounds"]
     if any(each.perfect == "withheld" for each in figures.rounds):
         notes.append("withheld")
     return wording.table("bieu-3", kinds, rows, _notes(figures, *notes))
@@ -328,4 +342,4 @@ def to_urge(figures: Figures) -> Table:
         )
         for n, each in enumerate(figures.lagging, 1)
     ]
-    return wording.table("bieu-6", kinds, rows, _notes(figures, "average", "headcount"))
+    return wording.table("bieu-6", kinds, rows, _notes(figures, "period", "average", "headcount"))

@@ -99,8 +99,9 @@ class LaggingLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """All figures of a report. `since` is where the period begins, `before` the cut-off that is compared with (None: there is
-    none), `ends` when the last round closes; `average` the common rate of the units that are judged together (bình quân chung),
+    """All figures of a report: of the period from `since` to the cut-off; `cumulative`: it begins with the contest. `before` is
+    the cut-off that is compared with (None: there is none), of a period from `before_since` (None: from the contest's begin on);
+    `ends` when the last round closes; `average` the common rate of the units that are judged together (bình quân chung),
     `headcount_day` the latest day of a headcount in use (ISO 8601). `whole`: the unit is all of the contest."""
 
     contest: str
@@ -110,8 +111,9 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     documents: tuple[Named, ...]
     as_of: datetime
     since: datetime
-    until: datetime
+    cumulative: bool = True
     before: datetime | None
+    before_since: datetime | None = None
     ends: datetime | None = None
     unit: UnitLine
     whole: bool

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
+from functools import cached_property
 
 import msgspec
 
 from services.events import ContestBook, ContestPublished, HeadcountApproved, PrizesAwarded, RoundPlan
+from services.events.units import trees_of
 from services.reporting.headcounts import Headcounts
 from services.reporting.report import numbers
 from services.reporting.report.figures import (
@@ -80,7 +82,10 @@ class _Maker:
         self._before = None if before is None else self._of(before.get("", Scope()))
         tops = self._shape.children.get(None, [])
         self._root = request.unit or (tops[0] if len(tops) == 1 else None)
-        self._whole = self._root is None or tops == [self._root]
+        # Another tree may have one top too, which is not all of the contest.
+        first = request.tree == trees_of(self._contest)[0].id
+        self._whole = self._root is None or (first and tops == [self._root])
+        self._since = request.since or min(plan.opens for plan in sources.rounds)
         self._inside = dict(self._listed(self._root, ""))
 
     def _of(self, scope: Scope, category: str = "") -> Table:
@@ -101,9 +106,10 @@ class _Maker:
             timezone=contest.timezone,
             documents=tuple(Named(number=d.number, date=d.date, issuer=d.issuer, title=d.title) for d in contest.documents),
             as_of=request.as_of,
-            since=request.since,
-            until=request.until,
+            since=self._since,
+            cumulative=request.since is None,
             before=request.before,
+            before_since=request.before_since and max(request.before_since, min(plan.opens for plan in self._sources.rounds)),
             ends=max(plan.closes for plan in self._sources.rounds),
             unit=self._line(self._root, ""),
             whole=self._whole,
@@ -130,11 +136,20 @@ class _Maker:
             yield code, mine
             yield from self._listed(code, mine)
 
+    @cached_property
+    def _gone(self) -> Mapping[str, list[str]]:
+        """The names of the units that went over into each."""
+        found: dict[str, list[str]] = {}
+        for code, to in self._shape.stands.items():
+            if code != to:
+                found.setdefault(to, []).append(self._units[code].name)
+        return found
+
     def _line(self, code: str | None, place: str) -> UnitLine:
         figure = self._table.figure(code)
         unit = self._units[code] if code else None
         superior = self._shape.parents.get(code) if code else None
-        gone = [self._units[other].name for other, to in self._shape.stands.items() if to == code and other != code]
+        gone = self._gone.get(code or "", [])
         return UnitLine(
             code=code or "",
             name=unit.name if unit else say("all_units"),
@@ -167,6 +182,8 @@ class _Maker:
             if plan.opens > self._request.as_of:
                 continue
             figure: Figure = self._of(self._cut.get(plan.id, Scope())).figure(self._root)
+            if plan.closes <= self._since and not figure.attempts:
+                continue
             shown: tuple[Count, Count, Count] = figure.perfect, figure.correct, figure.total
             if self._closed_to(plan.id):
                 shown = "withheld", "withheld", "withheld"
@@ -182,7 +199,7 @@ class _Maker:
             )
 
     def _awards(self) -> Iterator[tuple[PrizesAwarded, str]]:
-        """What was published by the cut-off, the rounds in order, the contest's own last; each with the name of its round."""
+        """What was published in the period, the rounds in order, the contest's own last; each with the name of its round."""
         names = {plan.id: plan.name for plan in self._sources.rounds}
         order = {id: n for n, id in enumerate(names)}
         latest: dict[str, PrizesAwarded] = {}
@@ -190,7 +207,8 @@ class _Maker:
             if award.time <= self._request.as_of:
                 latest[award.key] = award
         for award in sorted(latest.values(), key=lambda award: order.get(award.round or "", len(order))):
-            yield award, names.get(award.round or "", "")
+            if self._request.since is None or award.time > self._request.since:
+                yield award, names.get(award.round or "", "")
 
     def _is_inside(self, unit: str) -> bool:
         to = self._shape.stands.get(unit)
@@ -222,13 +240,12 @@ class _Maker:
 
     def _judged(self) -> Judged:
         """What the contest's rules say of the units, by the tree of the report."""
-        begun = [plan for plan in self._sources.rounds if plan.opens < self._request.as_of]
         situation = Situation(
             at=self._request.as_of,
             table=self._table,
             before=self._before,
             last=self._cut.get("", Scope()).last,
-            opened=begun[0].opens if begun else self._request.since,
+            opened=self._since,
             target=None,
         )
         rules = msgspec.structs.replace(self._sources.rules, tree=self._request.tree, by_round=False)
@@ -236,8 +253,7 @@ class _Maker:
 
     def _lagging(self, judged: Judged) -> tuple[LaggingLine, ...]:
         """Whom a letter names, else who lags by the rules, the worst first."""
-        asked = [code for code in self._request.units if code in self._inside or code == self._root]
-        wanted = asked if self._request.units else [row.unit.code for row in judged.lagging if row.unit.code != self._root]
+        wanted = self._request.units or [row.unit.code for row in judged.lagging if row.unit.code != self._root]
         return tuple(self._lagging_line(code) for code in wanted)
 
     def _lagging_line(self, code: str) -> LaggingLine:

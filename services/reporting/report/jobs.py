@@ -55,20 +55,25 @@ class FileGone(Exception):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for. `unit` is whose report it is ("" the top of the tree). `since` begins the period, `until` ends it,
-    `before` is the cut-off that is compared with (None: none). `units` are whom a letter is for; none: those that lag."""
+    """What is asked for. `unit` is whose report it is ("" the top of the tree). The period begins at `since` (None: with the
+    contest) and ends at the cut-off; `before` is the cut-off that is compared with (None: none). `units` are whom a letter is
+    for; none: those that lag."""
 
     contest: str
     kind: Kind
     format: Format
     unit: str
     tree: str
-    since: datetime
-    until: datetime
     as_of: datetime
     form: Form
+    since: datetime | None = None
     before: datetime | None = None
     units: tuple[str, ...] = ()
+
+    @property
+    def before_since(self) -> datetime | None:
+        """Where the period begins that is compared with: as long as this one, and right before it."""
+        return None if self.since is None else self.since - (self.as_of - self.since)
 
     @property
     def id(self) -> str:

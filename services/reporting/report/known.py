@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from services.events import ContestBook, PrizesAwarded, decode
+from services.events import ContestBook, ContestPublished, PrizesAwarded, decode
 from services.kit.bus import Record
 from services.kit.cloudevents import type_of
 from services.kit.problems import Problem
@@ -13,6 +14,7 @@ from services.reporting.measures import Measures
 from services.reporting.reminders import Reminders
 from services.reporting.report.inputs import Measured, Reminded, Sources
 from services.reporting.report.jobs import Request
+from services.reporting.turnout import day_of
 from services.reporting.watching import Watch
 
 
@@ -33,30 +35,30 @@ class Known:
             self._awards.setdefault(event.contest, {})[event.id] = event
 
     async def gather(self, request: Request) -> Sources:
-        """All that is known of a contest now. Raises Problem 404, StoreDown."""
+        """All that is known of a contest now, and had happened by the cut-off. Raises Problem 404, StoreDown."""
         contest = self._book.contests.get(request.contest)
         if contest is None:
             raise Problem(404, "contest", "Không có cuộc thi này.", field="contest")
         awards = self._awards.get(request.contest, {})
         units = [unit.code for unit in contest.units]
-        reminded = await self._reminders.of(request.contest, units, ZoneInfo(contest.timezone))
+        reminded = await self._reminders.of(request.contest, units, ZoneInfo(contest.timezone), request.as_of)
         return Sources(
             contest=contest,
             rounds=tuple(self._book.rounds(request.contest)),
             headcounts=tuple(self._headcounts.of(request.contest)),
             awards=tuple(awards[id] for id in sorted(awards)),
             reminders={unit: Reminded(each.times, each.last) for unit, each in sorted(reminded.items())},
-            measures=await self._measured(contest.contest),
+            measures=await self._measured(contest, request.as_of),
             rules=(await self._watch.settings(request.contest)).rules,
         )
 
-    async def _measured(self, contest: str) -> dict[str, Measured]:
-        """What each unit did last, and how much it did."""
+    async def _measured(self, contest: ContestPublished, as_of: datetime) -> dict[str, Measured]:
+        """What each unit did last, and how much it did: of what was done, and noted, by then."""
         found: dict[str, Measured] = {}
-        for unit, measure in await self._measures.recent(contest, _MOST):
+        day = day_of(as_of, contest.timezone).isoformat()
+        for unit, measure in await self._measures.every(contest.contest):
+            if measure.day > day or measure.at > as_of:
+                continue
             held = found.get(unit)
             found[unit] = Measured(held.count + 1, held.last, held.text) if held else Measured(1, measure.day, measure.text)
         return dict(sorted(found.items()))
-
-
-_MOST = 20_000

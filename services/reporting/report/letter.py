@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.kit.problems import Problem
 from services.reporting.report import numbers, wording
 from services.reporting.report.compose import rate_of
 from services.reporting.report.document import Block, Cell, Code, Document, Paragraph, Table
@@ -10,13 +11,15 @@ from services.reporting.report.wording import Kinds, counted, say
 
 
 def compose_letter(figures: Figures, form: Form) -> Document:
-    """The letter to the units of `figures.lagging`. Pure."""
+    """The letter to the units of `figures.lagging`. Pure. Raises Problem 422 where there are none: it says that they lag."""
+    if not figures.lagging:
+        raise Problem(422, "units", "Không có đơn vị nào cần đôn đốc, nên không có công văn để lập.", field="units")
     contest, one = wording.contest(figures), len(figures.lagging) == 1
     issuer = form.issuer or say("contest.kind")
     units = tuple(unit.name for unit in figures.lagging)
     return Document(
         head=wording.head(figures, form, form.letter_symbol, say("letter.subject", contest=contest)),
-        foot=wording.foot(form, form.letter_recipients),
+        foot=wording.foot(form, form.letter_recipients, addressed=True),
         name="",
         subject="",
         period="",
@@ -35,7 +38,7 @@ def _situation(figures: Figures, issuer: str, one: bool) -> list[Block]:
     rate = ""
     if figures.unit.headcount:
         rate = say("letter.state_rate", rate=numbers.decimal(numbers.percent(figures.unit.people, figures.unit.headcount)))
-    dates = {"since": wording.day(figures.since, figures), "until": wording.day(figures.ends or figures.until, figures)}
+    dates = {"since": wording.day(figures.since, figures), "until": wording.day(figures.ends or figures.as_of, figures)}
     about = "letter.basis" if documents else "letter.no_basis"
     low = say("letter.low_one", unit=figures.lagging[0].name) if one else say("letter.low_many")
     state = say(

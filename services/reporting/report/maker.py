@@ -19,7 +19,7 @@ from services.kit.runtime import Runtime
 from services.reporting.cuts import Cut, Cuts
 from services.reporting.report.inputs import Sources
 from services.reporting.report.jobs import FAULT, Job, Jobs, Phase, Request
-from services.reporting.report.making import Task
+from services.reporting.report.making import REFUSED, Task
 
 MAKING = (sys.executable, "-m", "services.reporting.report.making")
 """The process that takes a task on standard input and gives the file on standard output."""
@@ -102,8 +102,8 @@ class Maker:
     async def _make(self, job: Job, stop: Callable[[], bool]) -> None:
         request = job.request
         await self._hold(job, "cut", 5)
-        before = None if request.before is None else await self._cut(job, request.before, stop)
-        cut = await self._cut(job, request.as_of, stop)
+        before = None if request.before is None else await self._cut(job, request.before, request.before_since, stop)
+        cut = await self._cut(job, request.as_of, request.since, stop)
         await self._hold(job, "rendering", 20)
         sources = await self._jobs.frozen(request.contest, request.as_of)
         if sources is None:
@@ -130,14 +130,14 @@ class Maker:
         await self._jobs.release(job, self._owner)
         raise Lost
 
-    async def _cut(self, job: Job, at: datetime, stop: Callable[[], bool]) -> Cut:
+    async def _cut(self, job: Job, at: datetime, since: datetime | None, stop: Callable[[], bool]) -> Cut:
         """The cut, asked for if need be, however long it takes. Raises Problem where it can never be."""
         contest = job.request.contest
-        while (cut := await self._cuts.get(contest, at)) is None:
+        while (cut := await self._cuts.get(contest, at, since)) is None:
             if stop():
                 await self._stopped(job)
             try:
-                await self._cuts.ask(contest, at)
+                await self._cuts.ask(contest, at, since)
             except Problem as problem:
                 if problem.status != 503:
                     raise
@@ -157,6 +157,8 @@ class Maker:
                 await self._hold(job, "rendering", 20 + 75 * _percent(said) // 100)
             return making.result()
         except Failed as error:
+            if error.status == REFUSED:
+                raise Problem(422, "report", said[-1]) from error
             log.error("report.failed", report=job.id, why=str(error))
             raise Problem(500, "report", FAULT) from error
         finally:

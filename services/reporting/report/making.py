@@ -1,6 +1,7 @@
 """Makes one report aside (`services.kit.aside`): `python -m services.reporting.report.making`.
 
 A task comes in on standard input, the file goes out on standard output; how far it is goes to standard error, a number a line.
+What cannot be made of such figures ends with the status `REFUSED`, and the reason on the last line.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from functools import partial
 
 import msgspec
 
+from services.kit.problems import Problem
 from services.reporting.report.compose import compose, tables_only
 from services.reporting.report.document import Document
 from services.reporting.report.figures import Figures
@@ -18,6 +20,9 @@ from services.reporting.report.inputs import Sources, figures_of
 from services.reporting.report.jobs import Request
 from services.reporting.report.letter import compose_letter
 from services.reporting.share import Scope
+
+REFUSED = 65
+"""The status that the C library calls EX_DATAERR."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +44,7 @@ def document_of(request: Request, figures: Figures) -> Document:
 
 
 def make(task: Task, tell: Callable[[int], None] = lambda percent: None) -> bytes:
-    """The file. `tell` hears percentages of the rendering."""
+    """The file. `tell` hears percentages of the rendering. Raises Problem 422 for a letter to nobody."""
     sources = msgspec.json.decode(task.sources, type=Sources)
     figures = figures_of(sources, task.request, task.cut, task.before, task.address)
     document = document_of(task.request, figures)
@@ -74,7 +79,11 @@ def _renderer(request: Request) -> Callable[[Document, Callable[[int], None]], b
 def main() -> int:
     """Reads a task, writes a file."""
     task = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Task)
-    content = make(task, lambda percent: print(percent, file=sys.stderr, flush=True))
+    try:
+        content = make(task, lambda percent: print(percent, file=sys.stderr, flush=True))
+    except Problem as problem:
+        print(problem.detail, file=sys.stderr)
+        return REFUSED
     sys.stdout.buffer.write(content)
     return 0
 

@@ -112,8 +112,11 @@ def head(figures: Figures, form: Form, symbol: str, subject: str = "") -> Head:
     )
 
 
-def foot(form: Form, recipients: tuple[str, ...]) -> Foot:
-    """The end of a paper."""
+def foot(form: Form, recipients: tuple[str, ...], addressed: bool) -> Foot:
+    """The end of a paper. Where nobody has said who gets it: those whom it is addressed to, and the files."""
+    if not recipients:
+        above = (say("recipients.above"),) if addressed else ()
+        recipients = (*above, say(f"recipients.kept_{form.style}"))
     return Foot(
         recipients_title=say(f"heads.{form.style}.recipients"),
         recipients=recipients,
