@@ -1,5 +1,5 @@
-"""How official papers are set, the same in Word and PDF: as Phụ lục I of Nghị định 30/2020/NĐ-CP wants it of state bodies, Phụ lục
-3 of Hướng dẫn 36-HD/VPTW of the Party. Sizes are in points, lengths in millimetres."""
+"""How official papers are set, the same in Word and PDF: as Phụ lục I of Nghị định 30/2020/NĐ-CP wants it of state bodies,
+Phụ lục 3 of Hướng dẫn 36-HD/VPTW of the Party. Sizes are in points, lengths in millimetres."""
 
 from __future__ import annotations
 
