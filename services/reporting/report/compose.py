@@ -38,12 +38,14 @@ def compose(figures: Figures, form: Form) -> Document:
         ),
         appendix=(by_unit(figures),),
         appendix_name=say("report.appendix"),
+        appendix_title=say("report.appendix_title"),
+        appendix_note=wording.attached(figures, form),
     )
 
 
 def tables_only(report: Document) -> Document:
     """The six tables of a report without its text."""
-    return msgspec.structs.replace(report, name=say("report.tables"), addressees=(), body=report.tables[1:])
+    return msgspec.structs.replace(report, name=say("report.tables"), addressees=(), body=report.tables[1:], appendix_note="")
 
 
 def _gap(form: Form, what: str, text: str = "") -> Paragraph:
@@ -183,8 +185,8 @@ def _notes(figures: Figures, *names: str) -> tuple[str, ...]:
 def by_unit(figures: Figures) -> Table:
     """Biểu 1. The sum of all stands first: nobody looks for it on page 12."""
     kinds: Kinds = (
-        ("code", 13), ("text", 47), ("text", 34), ("count", 26), ("count", 17), ("percent", 26), ("count", 17), ("ratio", 14),
-        ("count", 23), ("change", 17), ("count", 13), ("text", 20),
+        ("code", 12), ("text", 41), ("text", 29), ("count", 26), ("count", 17), ("percent", 26), ("count", 16), ("ratio", 14),
+        ("count", 23), ("change", 16), ("count", 13), ("text", 19),
     )  # fmt: skip
     rows = [_unit_row(figures, figures.unit, total=True), *(_unit_row(figures, unit) for unit in figures.units)]
     strong = {0} | {n for n, unit in enumerate(figures.units, 1) if "." not in unit.place and _has_children(figures)}

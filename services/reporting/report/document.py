@@ -97,7 +97,7 @@ class Foot(msgspec.Struct, frozen=True, kw_only=True):
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
     """The whole paper. `name` ("BÁO CÁO") and `subject` are empty on a letter. `appendix` follows on pages turned on their side,
-    under `appendix_name`."""
+    under `appendix_name` ("Phụ lục"), `appendix_title` and a note of which paper it belongs to."""
 
     head: Head
     foot: Foot
@@ -109,6 +109,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     body: tuple[Block, ...]
     appendix: tuple[Table, ...] = ()
     appendix_name: str = ""
+    appendix_title: str = ""
+    appendix_note: str = ""
 
     @property
     def tables(self) -> tuple[Table, ...]:

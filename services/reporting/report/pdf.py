@@ -24,6 +24,7 @@ from services.reporting.report.document import (
     Paragraph,
     Table,
 )
+from services.reporting.report.layout import BODY, BOTTOM, CELL, FONTS, LAYOUTS, LEFT, RIGHT, SUBJECT, TOP, WIDTH
 from services.reporting.report.numbers import show
 from services.reporting.report.word import Progress
 
@@ -31,11 +32,15 @@ _TEMPLATE = Path(__file__).parent / "report.typ"
 
 
 def render_pdf(document: Document, progress: Progress = lambda rows: None) -> bytes:
-    """The file's bytes. No text is read as markup. Times New Roman is used where it is installed, else the serif face that
-    comes with Typst: others lack Vietnamese letters."""
+    """The file's bytes. No text is read as markup. The first face of `FONTS` is used that is installed with
+    its Vietnamese letters."""
     data = msgspec.to_builtins(document) | {
         "body": [_block(block) for block in document.body],
         "appendix": [_table(table) for table in document.appendix],
+        "layout": msgspec.to_builtins(LAYOUTS[document.head.style]),
+        "page": {"top": TOP, "bottom": BOTTOM, "left": LEFT, "right": RIGHT, "width": WIDTH},
+        "sizes": {"body": BODY, "cell": CELL, "subject": SUBJECT},
+        "fonts": FONTS,
     }
     text = unicodedata.normalize("NFC", msgspec.json.encode(data).decode())
     made = typst.compile(str(_TEMPLATE), format="pdf", sys_inputs={"data": text})

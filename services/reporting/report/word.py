@@ -19,6 +19,7 @@ from docx.enum.text import WD_ALIGN_PARAGRAPH as ALIGN
 from docx.enum.text import WD_COLOR_INDEX
 from docx.oxml import OxmlElement, parse_xml
 from docx.oxml.ns import nsdecls, qn
+from docx.section import Section
 from docx.shared import Mm, Pt
 from docx.table import Table as WordTable
 from docx.table import _Cell
@@ -37,12 +38,8 @@ from services.reporting.report.document import (
     Paragraph,
     Table,
 )
+from services.reporting.report.layout import BODY, BOTTOM, CELL, FONTS, LAYOUTS, LEFT, RIGHT, SUBJECT, TOP, WIDTH, Layout
 from services.reporting.report.numbers import show
-
-FONT = "Times New Roman"
-BODY, CELL = 14, 11
-TOP, BOTTOM, LEFT, RIGHT = 20, 20, 30, 20
-"""Margins in millimetres: 20–25, 20–25, 30–35, 15–20 are allowed."""
 
 Progress = Callable[[int], None]
 """Is told how many rows of tables have been set."""
@@ -54,16 +51,20 @@ _ALIGN = {"left": "left", "centre": "center", "right": "right"}
 def render_word(document: Document, progress: Progress = lambda rows: None) -> bytes:
     """The file's bytes."""
     paper = docx.Document()
+    layout = LAYOUTS[document.head.style]
     _base(paper)
-    _set_head(paper, document.head)
-    _set_title(paper, document)
+    _set_head(paper, document.head, layout)
+    _set_title(paper, document, layout)
     setter = _Setter(paper, progress)
     for block in document.body:
         setter.block(block)
-    _set_foot(paper, document.foot, document.head.style == "party")
+    _set_foot(paper, document.foot, layout, document.head.style == "party")
     if document.appendix:
-        _turn(paper)
+        _turn(paper, layout)
         _line(paper, document.appendix_name, bold=True, align=ALIGN.CENTER)
+        _line(paper, document.appendix_title, bold=True, align=ALIGN.CENTER)
+        if document.appendix_note:
+            _line(paper, document.appendix_note, italic=True, align=ALIGN.CENTER)
         for table in document.appendix:
             setter.table(table)
     return _packed(paper)
@@ -71,20 +72,24 @@ def render_word(document: Document, progress: Progress = lambda rows: None) -> b
 
 def _base(paper: Paper) -> None:
     style = paper.styles["Normal"]
-    style.font.name, style.font.size = FONT, Pt(BODY)
-    style.element.rPr.rFonts.set(qn("w:eastAsia"), FONT)
+    style.font.name, style.font.size = FONTS[0], Pt(BODY)
+    style.element.rPr.rFonts.set(qn("w:eastAsia"), FONTS[0])
     style.element.rPr.append(parse_xml(f'<w:lang {nsdecls("w")} w:val="vi-VN"/>'))
     style.paragraph_format.space_after, style.paragraph_format.space_before = Pt(0), Pt(0)
     section = paper.sections[0]
     section.page_width, section.page_height = Mm(210), Mm(297)
-    section.top_margin, section.bottom_margin = Mm(TOP), Mm(BOTTOM)
-    section.left_margin, section.right_margin = Mm(LEFT), Mm(RIGHT)
+    _set_margins(section)
     section.header_distance = section.footer_distance = Mm(10)
     section.different_first_page_header_footer = True
     _page_number(section.header.paragraphs[0])
     core = paper.core_properties
     core.created = core.modified = _MADE
     core.author = core.last_modified_by = core.comments = ""
+
+
+def _set_margins(section: Section) -> None:
+    section.top_margin, section.bottom_margin = Mm(TOP), Mm(BOTTOM)
+    section.left_margin, section.right_margin = Mm(LEFT), Mm(RIGHT)
 
 
 def _page_number(paragraph: WordParagraph) -> None:
@@ -100,14 +105,16 @@ def _page_number(paragraph: WordParagraph) -> None:
         run._r.append(element)
 
 
-def _turn(paper: Paper) -> None:
-    """A section on pages turned on their side. It goes on numbering."""
+def _turn(paper: Paper, layout: Layout) -> None:
+    """A section on pages turned on their side."""
     section = paper.add_section(WD_SECTION.NEW_PAGE)
     section.orientation = WD_ORIENT.LANDSCAPE
     section.page_width, section.page_height = Mm(297), Mm(210)
-    section.left_margin = section.right_margin = Mm(15)
-    section.top_margin, section.bottom_margin = Mm(25), Mm(18)
-    section.different_first_page_header_footer = False
+    _set_margins(section)
+    section.different_first_page_header_footer = layout.apart
+    if layout.apart:
+        first = parse_xml(f'<w:pgNumType {nsdecls("w")} w:start="1"/>')
+        section._sectPr.insert_element_before(first, "w:cols", "w:titlePg", "w:docGrid")
 
 
 def _line(
@@ -128,6 +135,8 @@ def _line(
     form.space_before, form.space_after, form.keep_with_next = Pt(before), Pt(after), keep
     run = paragraph.add_run(_clean(text))
     run.bold, run.italic, run.font.size = bold, italic, Pt(size)
+    if not text:  # the mark of a paragraph makes the height of one without text
+        paragraph._p.get_or_add_pPr().append(parse_xml(f'<w:rPr {nsdecls("w")}><w:sz w:val="{round(size * 2)}"/></w:rPr>'))
     return paragraph
 
 
@@ -137,7 +146,7 @@ def _rule(where: Any, width: float, of: float) -> None:
     side = Mm((of - width) / 2)
     paragraph.paragraph_format.left_indent = paragraph.paragraph_format.right_indent = side
     border = f'<w:pBdr {nsdecls("w")}><w:top w:val="single" w:sz="6" w:space="1" w:color="000000"/></w:pBdr>'
-    paragraph._p.get_or_add_pPr().append(parse_xml(border))
+    paragraph._p.get_or_add_pPr().insert_element_before(parse_xml(border), "w:spacing", "w:ind", "w:jc", "w:rPr")
 
 
 def _grid(paper: Paper, widths: tuple[float, ...]) -> list[_Cell]:
@@ -160,25 +169,24 @@ def _first(cell: _Cell) -> None:
     empty.getparent().remove(empty)
 
 
-def _set_head(paper: Paper, head: Head) -> None:
-    party = head.style == "party"
-    left_width, right_width = (76.0, 84.0) if party else (67.0, 93.0)
-    left, right = _grid(paper, (left_width, right_width))
+def _set_head(paper: Paper, head: Head, layout: Layout) -> None:
+    party, (left_rule, right_rule) = head.style == "party", layout.rules
+    left, right = _grid(paper, layout.sides)
     if head.superior:
-        _line(left, head.superior.upper(), size=12, align=ALIGN.CENTER)
-    _line(left, head.issuer.upper(), bold=True, size=12, align=ALIGN.CENTER)
+        _line(left, head.superior.upper(), size=layout.superior, align=ALIGN.CENTER)
+    _line(left, head.issuer.upper(), bold=True, size=layout.issuer, align=ALIGN.CENTER)
     if party:
-        _line(left, "*", size=13, align=ALIGN.CENTER)
+        _line(left, "*", align=ALIGN.CENTER)
     else:
-        _rule(left, 24, left_width)
-    _line(left, head.number, size=13, align=ALIGN.CENTER, before=0 if party else 4)
+        _rule(left, left_rule, layout.sides[0])
+    _line(left, head.number, size=layout.number, align=ALIGN.CENTER, before=0 if party else 4)
     if head.subject:
-        _line(left, head.subject, italic=party, size=12, align=ALIGN.CENTER, before=2)
-    _line(right, head.nation, bold=True, size=15 if party else 12, align=ALIGN.CENTER)
+        _line(left, head.subject, italic=party, size=SUBJECT, align=ALIGN.CENTER, before=6)
+    _line(right, head.nation, bold=True, size=layout.nation, align=ALIGN.CENTER)
     if head.motto:
         _line(right, head.motto, bold=True, size=13, align=ALIGN.CENTER)
-    _rule(right, 72 if party else 56, right_width)
-    _line(right, head.place_date, italic=True, size=13, align=ALIGN.CENTER, before=8)
+    _rule(right, right_rule, layout.sides[1])
+    _line(right, head.place_date, italic=True, size=layout.place, align=ALIGN.CENTER, before=8)
     for cell in (left, right):
         _first(cell)
     _gap_below(paper)
@@ -188,17 +196,17 @@ def _gap_below(paper: Paper) -> None:
     _line(paper, "", size=8)
 
 
-def _set_title(paper: Paper, document: Document) -> None:
+def _set_title(paper: Paper, document: Document, layout: Layout) -> None:
     if document.name:
         party = document.head.style == "party"
-        _line(paper, document.name, bold=True, size=16 if party else 14, align=ALIGN.CENTER, before=6)
+        _line(paper, document.name, bold=True, size=layout.name, align=ALIGN.CENTER, before=6)
         _line(paper, document.subject, bold=True, size=14, align=ALIGN.CENTER)
         if document.period:
             _line(paper, document.period, italic=True, size=13, align=ALIGN.CENTER)
         if party:
             _line(paper, "-----", align=ALIGN.CENTER)
         else:
-            _rule(paper, 45, 160)
+            _rule(paper, 45, WIDTH)
     _set_addressees(paper, document)
     _line(paper, "", size=4)
 
@@ -207,7 +215,7 @@ def _set_addressees(paper: Paper, document: Document) -> None:
     if len(document.addressees) == 1:
         _line(paper, f"{document.addressed} {document.addressees[0]}", align=ALIGN.CENTER, before=8, after=4)
     elif document.addressees:
-        _, title, names = _grid(paper, (30, 24, 106))
+        _, title, names = _grid(paper, (30, 24, WIDTH - 54))
         _line(title, document.addressed, before=6)
         for n, name in enumerate(document.addressees):
             last = n + 1 == len(document.addressees)
@@ -216,16 +224,17 @@ def _set_addressees(paper: Paper, document: Document) -> None:
             _first(cell)
 
 
-def _set_foot(paper: Paper, foot: Foot, party: bool) -> None:
-    _line(paper, "", size=6)
-    left, right = _grid(paper, (78, 82))
-    _line(left, foot.recipients_title, bold=not party, italic=not party, size=12).runs[0].underline = party
+def _set_foot(paper: Paper, foot: Foot, layout: Layout, party: bool) -> None:
+    paper.paragraphs[-1].paragraph_format.keep_with_next = True  # who signs is on a page with what is signed
+    _line(paper, "", size=6, keep=True)
+    left, right = _grid(paper, (WIDTH - 85, 85))
+    title = _line(left, foot.recipients_title, bold=not party, italic=not party, size=layout.recipients_title)
+    title.runs[0].underline = party
     for recipient in foot.recipients:
-        _line(left, f"- {recipient}", size=11)
-    behalf = [foot.behalf] if foot.behalf else []
-    for text in behalf:
-        _line(right, text, bold=True, align=ALIGN.CENTER, keep=True)
-    _line(right, foot.signer_title, bold=not behalf, align=ALIGN.CENTER, keep=True)
+        _line(left, f"- {recipient}", size=layout.recipients)
+    if foot.behalf:
+        _line(right, foot.behalf, bold=True, align=ALIGN.CENTER, keep=True)
+    _line(right, foot.signer_title, bold=not (party and foot.behalf), align=ALIGN.CENTER, keep=True)
     for _ in range(4):
         _line(right, "", keep=True)
     _line(right, foot.signer, bold=True, align=ALIGN.CENTER)

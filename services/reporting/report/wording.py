@@ -96,20 +96,30 @@ def documents(figures: Figures) -> list[str]:
     ]
 
 
+def number(form: Form, symbol: str) -> str:
+    """A paper's number, which is a person's to write, and its symbol."""
+    return say(f"heads.{form.style}.no_number") + (("-" if form.style == "party" else "/") + symbol if symbol else "")
+
+
 def head(figures: Figures, form: Form, symbol: str, subject: str = "") -> Head:
-    """The top of a paper. Its number and day are a person's to write."""
+    """The top of a paper. Its day is a person's to write."""
     words = f"heads.{form.style}"
-    number = say(f"{words}.no_number") + (("-" if form.style == "party" else "/") + symbol if symbol else "")
     return Head(
         style=form.style,
         superior=form.superior,
         issuer=form.issuer,
-        number=say(f"{words}.number", number=number),
+        number=say(f"{words}.number", number=number(form, symbol)),
         nation=say(f"{words}.nation"),
         motto=say(f"{words}.motto"),
         place_date=say("date.gap_place", place=form.place or say("date.no_place"), year=local(figures.as_of, figures).year),
         subject=subject,
     )
+
+
+def attached(figures: Figures, form: Form) -> str:
+    """Which paper an appendix belongs to."""
+    year = local(figures.as_of, figures).year
+    return say(f"heads.{form.style}.attached", number=number(form, form.symbol), year=year, issuer=form.issuer)
 
 
 def foot(form: Form, recipients: tuple[str, ...], addressed: bool) -> Foot:
@@ -120,8 +130,8 @@ def foot(form: Form, recipients: tuple[str, ...], addressed: bool) -> Foot:
     return Foot(
         recipients_title=say(f"heads.{form.style}.recipients"),
         recipients=recipients,
-        behalf=form.behalf,
-        signer_title=form.signer_title,
+        behalf=form.behalf.upper(),
+        signer_title=form.signer_title.upper(),
         signer=form.signer,
     )
 
