@@ -123,11 +123,12 @@ class House:
 
 class HttpGate:
     """A real HTTP server that takes messages. `answer` says for each request what is done: "ok", "429", "500", "401", "400",
-    "silent" (takes it, never answers), "reset" (takes it, then breaks the connection). `taken` counts by address."""
+    "silent" (takes it, never answers), "drip" (takes it, answers byte by byte), "reset" (takes it, then breaks the connection).
+    `taken` counts by address."""
 
     def __init__(self) -> None:
         self.taken: Counter[str] = Counter()
-        self.bodies: list[dict[str, Any]] = []
+        self.bodies: list[bytes] = []
         self.headers: list[dict[str, str]] = []
         self.requests = 0
         self.answer: Callable[[int], str] = lambda n: "ok"
@@ -157,15 +158,19 @@ class HttpGate:
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[1:]
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head if line)}
-        body = json.loads(await reader.readexactly(int(headers["content-length"])))
+        body = await reader.readexactly(int(headers["content-length"]))
         self.requests += 1
         does = self.answer(self.requests)
         await asyncio.sleep(self.pause)
-        if does in ("ok", "silent", "reset"):
+        if does in ("ok", "silent", "drip", "reset"):
             self._take(headers, body)
         if does == "reset":
             cast("asyncio.WriteTransport", writer.transport).abort()
             return False
+        while does == "drip":
+            writer.write(b"H")
+            await writer.drain()
+            await asyncio.sleep(0.05)
         if does == "silent":
             await reader.read()
             return False
@@ -175,10 +180,10 @@ class HttpGate:
         await writer.drain()
         return True
 
-    def _take(self, headers: dict[str, str], body: dict[str, Any]) -> None:
-        key = headers.get("idempotency-key", "")
+    def _take(self, headers: dict[str, str], body: bytes) -> None:
+        key, said = headers.get("idempotency-key") or headers.get("webhook-id", ""), json.loads(body)
         if not self.once_per_key or key not in self._keys:
-            self.taken[body.get("to") or str(body.get("data", {}).get("units"))] += 1
+            self.taken[said.get("to") or " ".join(said["data"]["units"])] += 1
         self._keys.add(key)
         self.bodies.append(body)
         self.headers.append(headers)

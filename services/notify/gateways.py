@@ -44,6 +44,11 @@ class Gateway(Protocol):
         ...
 
 
+def unclear(gateway: Gateway, reason: str) -> Result:
+    """The gateway may have taken the message: it goes out again where it takes the same id twice for one."""
+    return Result("again" if gateway.repeatable else "uncertain", reason, away=True, doubt=True)
+
+
 class HttpGateway:
     """What the HTTP gateways have in common: subclasses say the request, and what a 2xx answer means."""
 
@@ -94,7 +99,7 @@ class HttpGateway:
         return Result("failed", reason)
 
     def _unclear(self, reason: str) -> Result:
-        return Result("again" if self.repeatable else "uncertain", reason, away=True)
+        return unclear(self, reason)
 
 
 def retry_after(response: httpx.Response, now: datetime) -> timedelta | None:

@@ -47,12 +47,14 @@ OPTOUT = "/thoi-nhac/"
 
 
 class Recipient(NamedTuple):
-    """Somebody to be reminded. `keys` begins with that of the address in use; `units` are those they look after, or theirs."""
+    """Somebody to be reminded. `keys` begins with that of the address in use; `units` are those they look after, or theirs;
+    `rosters` the units whose rosters they stand in."""
 
     keys: tuple[str, ...]
     to: str
     units: tuple[str, ...]
     participant: str | None = None
+    rosters: tuple[str, ...] = ()
 
 
 @dataclass
@@ -97,7 +99,8 @@ class Reminding:
             known = by_key.get(one.keys[0])
             keys = tuple(dict.fromkeys((*(known.keys if known else ()), *one.keys)))
             units = tuple(dict.fromkeys((*(known.units if known else ()), *one.units)))
-            by_key[one.keys[0]] = Recipient(keys, one.to, units, known.participant if known else one.participant)
+            rosters = tuple(dict.fromkeys((*(known.rosters if known else ()), *one.rosters)))
+            by_key[one.keys[0]] = Recipient(keys, one.to, units, known.participant if known else one.participant, rosters)
         await self._leave_out(campaign, plan, by_key)
         return plan
 
@@ -160,7 +163,7 @@ class Reminding:
                 phone = row.person.phone or (member.person.phone if member else "")
                 one = self._recipient(campaign, email, phone, unit, member)
                 if one:
-                    found.append(one)
+                    found.append(one._replace(rosters=(unit,)))
                 else:
                     plan.left_out["no address"] += 1
         return found
@@ -240,6 +243,7 @@ class Reminding:
                     "contest": campaign.contest,
                     "units": list(one.units),
                     "participant": one.participant,
+                    "rosters": list(one.rosters),
                     "round": campaign.round,
                     "to": one.to,
                     "keys": list(one.keys),

@@ -45,6 +45,7 @@ REASONS: dict[str, str] = {
     "interrupted": "bị ngắt khi đang gửi",
     "given up": "không gửi lại",
     "erased": "người này đã xoá dữ liệu",
+    "roster deleted": "danh sách đã xoá",
 }
 
 STANDINGS: dict[str, str] = {

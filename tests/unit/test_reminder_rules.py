@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -200,7 +201,7 @@ class Moody:
     repeatable = False
 
     def __init__(self, fate: Fate, moods: list[str]) -> None:
-        self._fate, self._moods = fate, moods
+        self._fate, self.moods = fate, moods
         self.taken: Counter[str] = Counter()
 
     @asynccontextmanager
@@ -209,11 +210,22 @@ class Moody:
 
     async def _deliver(self, message: Mapping[str, Any]) -> Result:
         self._fate.tick()
-        mood = self._moods.pop() if self._moods else "sent"
+        mood = self.moods.pop() if self.moods else "sent"
         if mood in ("sent", "uncertain"):
             self.taken[message["to"]] += 1
         self._fate.tick()
         return Result(mood, mood if mood != "sent" else "")  # type: ignore[arg-type]
+
+
+async def interfere(house: House, what: str, campaign: str) -> None:
+    """An organiser cancels a campaign, or its round closes."""
+    if what == "close":
+        for message in house.runtime.store["messages"].documents.values():  # type: ignore[attr-defined]
+            if message["campaign"] == campaign:
+                message["until"] = house.clock.now()
+    elif (held := await house.campaigns.get(campaign)) and held.state != "done":
+        await house.campaigns.put(msgspec.structs.replace(held, state="cancelled"))
+        await house.outbox.cancel(campaign)
 
 
 @settings(max_examples=150, deadline=None)
@@ -221,9 +233,11 @@ class Moody:
     st.sets(st.integers(1, 260), max_size=8),
     st.lists(st.sampled_from(["sent", "again", "failed", "uncertain"]), max_size=12),
     st.integers(1, 5),
+    st.dictionaries(st.integers(0, 6), st.sampled_from(["cancel one", "cancel two", "close one", "close two"]), max_size=3),
 )
-def test_nobody_gets_two_whatever_dies_when(deaths: set[int], moods: list[str], people: int) -> None:
-    """Two campaigns of one evening to the same people: any mood of the gateway, a kill at any write or call, restarts."""
+def test_nobody_gets_two_whatever_dies_when(deaths: set[int], moods: list[str], people: int, turns: dict[int, str]) -> None:
+    """Two campaigns of one evening to the same people: any mood of the gateway, a kill at any write or call, restarts, campaigns
+    cancelled and rounds closed half-way. Whom nothing can have reached is reached by a third."""
 
     async def run(folder: Path) -> None:
         fate = Fate(deaths)
@@ -235,7 +249,11 @@ def test_nobody_gets_two_whatever_dies_when(deaths: set[int], moods: list[str], 
         await house.confirmed("one", people)
         await house.confirmed("two", people)
         fate.step, fate.deaths = 0, deaths
-        for _ in range(40 + 4 * len(deaths)):
+        for turn in range(40 + 4 * len(deaths)):
+            if turn in turns:
+                fate.deaths = set()
+                await interfere(house, *turns[turn].split())
+                fate.deaths = deaths
             try:
                 await house.campaigner.step()
                 await house.send()
@@ -245,10 +263,18 @@ def test_nobody_gets_two_whatever_dies_when(deaths: set[int], moods: list[str], 
             house.clock.advance(timedelta(minutes=31))
         fate.deaths = set()
         assert all(count == 1 for count in gateway.taken.values()), gateway.taken
-        states = Counter(m["state"] for m in house.runtime.store["messages"].documents.values())  # type: ignore[attr-defined]
-        assert not states["sending"]
-        assert sum(states.values()) == 2 * people
-        assert set(gateway.taken) <= {m["to"] for m in house.runtime.store["messages"].documents.values()}  # type: ignore[attr-defined]
+        messages = list(house.runtime.store["messages"].documents.values())  # type: ignore[attr-defined]
+        states = Counter(m["state"] for m in messages)
+        assert not states["sending"] + states["waiting"]
+        assert sum(states.values()) == 2 * people or turns
+        assert set(gateway.taken) <= {m["to"] for m in messages}
+        reached = {m["to"] for m in messages if m["state"] in ("sent", "uncertain")}
+        gateway.moods.clear()
+        await house.confirmed("three", people)
+        await house.campaigner.step()
+        await house.send()
+        assert set(gateway.taken.values()) <= {1}
+        assert len(reached | set(gateway.taken)) == people, "a message that was not sent leaves its person free for another"
 
     with TemporaryDirectory() as folder:
         asyncio.run(run(Path(folder)))
