@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from services.events import ContestBook, ContestPublished, Event, RoundPlan, Unit, decode, encode
+from services.events import Category, ContestBook, ContestPublished, Event, RoundPlan, Unit, decode, encode
 from services.kit.bus import Bus, Outgoing
 from services.kit.clock import Clock, ManualClock
 from services.kit.locallog import LocalLog
@@ -50,7 +50,7 @@ def book(*rounds: RoundPlan) -> ContestBook:
     known.apply(
         ContestPublished(
             time=NOW, contest=CONTEST, title="Hải Phòng làm theo lời Bác", kind="", owner="Ban Tuyên giáo Thành ủy",
-            timezone="Asia/Ho_Chi_Minh", documents=(), categories=(),
+            timezone="Asia/Ho_Chi_Minh", documents=(), categories=(Category(id="giao-vien", name="Giáo viên"),),
             units=tuple(Unit(code=code, parent=parent, name=f"Phường {code}", kind="") for code, parent in UNITS),
             rounds=rounds or (plan(),),
         )

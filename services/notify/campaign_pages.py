@@ -130,7 +130,7 @@ class CampaignPages:
             round=self._book.round(campaign.round) if campaign.round else None, fault=_said(request, problem), reasons=REASONS,
             audiences=AUDIENCES, states=CAMPAIGN_STATES, state_names=STATE_NAMES, channels=CHANNEL_NAMES, blanks=NAMES,
             masked=masked, ready=self._channels, doubtful=doubtful, failed=failed, settings=self._runtime.settings,
-            may_confirm=_may_confirm(request, campaign),
+            may_confirm=_may_confirm(request, campaign), categories=self._reminding.categories(campaign.contest),
             as_of=campaign.as_of or next((figures.as_of for figures in campaign.figures.values()), None),
         )  # fmt: skip
 

@@ -288,7 +288,9 @@ async def test_the_same_notice_twice_is_one_draft_and_one_mail(
     at = NOW - timedelta(hours=1)
     for unit in ("A1", "A2", "B"):
         for _ in range(2):
-            assert await house.notices.handle([notice("turnout.lagging", unit=unit, as_of=at, round=None)]) == [DONE]
+            assert await house.notices.handle([notice("turnout.lagging", unit=unit, as_of=at, round=None, category=None)]) == [
+                DONE
+            ]
     assert await house.notices.handle([notice("turnout.silenced", unit="B", as_of=at)]) == [DONE]
     (draft,) = await house.campaigns.of_contest(CONTEST)
     assert draft.id == notice_campaign(CONTEST, at)
@@ -305,7 +307,7 @@ async def test_the_same_notice_twice_is_one_draft_and_one_mail(
         house.restart()
         await house.campaigner.step()
         await house.send()
-        await house.notices.handle([notice("turnout.lagging", unit="A1", as_of=at, round=None)])
+        await house.notices.handle([notice("turnout.lagging", unit="A1", as_of=at, round=None, category=None)])
     (mail,) = mails[0].mails
     text = mail.get_content()
     assert "Kính gửi Phường A1" in text
