@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import parse_qsl
 
 from services.events import Category, ContestBook, ContestPublished, Event, RoundPlan, Unit, decode, encode
 from services.kit.bus import Bus, Outgoing
@@ -155,10 +156,13 @@ class HttpGate:
         finally:
             writer.close()
 
-    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[1:]
+    async def _read(self, reader: asyncio.StreamReader) -> tuple[str, dict[str, str], bytes]:
+        first, *head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head if line)}
-        body = await reader.readexactly(int(headers["content-length"]))
+        return first.split()[1], headers, await reader.readexactly(int(headers["content-length"]))
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        _, headers, body = await self._read(reader)
         self.requests += 1
         does = self.answer(self.requests)
         await asyncio.sleep(self.pause)
@@ -187,3 +191,40 @@ class HttpGate:
         self._keys.add(key)
         self.bodies.append(body)
         self.headers.append(headers)
+
+
+class ZaloGate(HttpGate):
+    """Answers as Zalo does: always 200, the outcome in `error`. A refresh token works once and brings the next pair."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.access, self.refresh = "", "r0"
+        self.asked = self.pairs = 0
+        self.error: Callable[[int], int] = lambda n: 0
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        path, headers, body = await self._read(reader)
+        said = json.dumps(self._renew(headers, body) if path == "/oauth" else self._template(headers, json.loads(body))).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(said), said))
+        await writer.drain()
+        return True
+
+    def _renew(self, headers: dict[str, str], body: bytes) -> dict[str, Any]:
+        form = dict(parse_qsl(body.decode()))
+        self.asked += 1
+        assert (headers["secret_key"], form["app_id"], form["grant_type"]) == ("secret", "app", "refresh_token")
+        if form["refresh_token"] != self.refresh:
+            return {"error": -14014, "error_name": "Invalid refresh token."}
+        self.pairs += 1
+        self.access, self.refresh = f"a{self.pairs}", f"r{self.pairs}"
+        return {"access_token": self.access, "refresh_token": self.refresh, "expires_in": "90000"}
+
+    def _template(self, headers: dict[str, str], body: dict[str, Any]) -> dict[str, Any]:
+        self.requests += 1
+        if not self.access or headers["access_token"] != self.access:
+            return {"error": -124, "message": "Access token invalid"}
+        error = self.error(self.requests)
+        if not error:
+            self.taken[f"+{body['phone']}"] += 1
+            self.bodies.append(json.dumps(body).encode())
+        return {"error": error, "message": ""}

@@ -26,6 +26,7 @@ from services.notify.limits import Limits
 from services.notify.mail import Smtp
 from services.notify.members import Members
 from services.notify.store import CLAIM, Outbox
+from services.notify.zalo import Tokens, Zalo
 
 PATIENCE = CLAIM * 0.75
 """Sending one message takes no longer, all its steps together: who claimed it is not to be taken for dead meanwhile."""
@@ -131,6 +132,8 @@ class Sender:
         if result.outcome == "again":
             await self._outbox.put_off(message["_id"], now, message["tries"], result)
             return
+        if result.refused:  # the address in use is that of the first key
+            await self._limits.opt_out(message["keys"][:1], now)
         await self._tell(message, result)
         if result.outcome == "failed" and message["purpose"] == "reminder" and not message.get("doubt"):
             await self._limits.release(message["contest"], message["keys"], message["_id"])
@@ -201,5 +204,7 @@ def quiet(runtime: Runtime) -> tuple[time, time]:
 
 def gateways_of(runtime: Runtime) -> list[Gateway]:
     """The gateways that the settings name."""
-    smtp: list[Gateway] = [Smtp(runtime)] if runtime.settings.smtp_url else []
-    return [*smtp, *http_gateways(runtime.settings, runtime.clock)]
+    found: list[Gateway] = [Smtp(runtime)] if runtime.settings.smtp_url else []
+    if runtime.settings.zalo_template and (runtime.settings.zalo_token.get_secret_value() or Tokens(runtime).renewable):
+        found.append(Zalo(runtime))
+    return [*found, *http_gateways(runtime.settings, runtime.clock)]

@@ -21,10 +21,11 @@ from hypothesis import strategies as st
 from services.kit.clock import ManualClock
 from services.kit.settings import Settings
 from services.notify.domain import Channel, Result, Slot, awake, blanks, fill, masked, parts, plain, refusal
-from services.notify.gateways import Hook, Sms, Zalo, filled, retry_after
+from services.notify.gateways import Hook, Sms, filled, retry_after
 from services.notify.people import Mark, Member, Person
 from services.notify.roster import RosterPerson, match, phone_of
-from tests.contract.memory_store import MemoryCollection
+from services.notify.zalo import Zalo
+from tests.contract.memory_store import MemoryCollection, memory_store
 from tests.reminders import NOW, House
 
 HP = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -117,15 +118,26 @@ def test_what_a_gateways_answers_mean() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "outcome"), [(0, "sent"), (-124, "again"), (-32, "again"), (-118, "failed"), (None, "uncertain")]
+    ("error", "result"),
+    [
+        (0, Result("sent")),
+        (-124, Result("again", "zalo -124", away=True)),
+        (-32, Result("again", "zalo -32")),
+        (-111, Result("failed", "zalo -111")),
+        (-118, Result("failed", "zalo -118")),
+        (-133, Result("again", "zalo -133", timedelta(hours=7))),
+        (-115, Result("again", "zalo -115", timedelta(hours=1), away=True)),
+        (-147, Result("again", "zalo -147", timedelta(hours=1), away=True)),
+        (-131, Result("again", "zalo -131", timedelta(hours=1), away=True)),
+        (-139, Result("failed", "zalo -139", refused=True)),
+        (-141, Result("failed", "zalo -141", refused=True)),
+        (None, Result("uncertain", "answer not understood", away=True, doubt=True)),
+    ],
 )
-def test_what_zalo_means(error: int | None, outcome: str) -> None:
-    zalo = Zalo(Settings(zalo_token="t", zalo_template="1"), ManualClock(NOW))
-    assert zalo.accepted(httpx.Response(200, json={"error": error})).outcome == outcome
-    body, headers = zalo.request({"_id": "m", "to": "+84912345678", "text": "x", "values": {"lien_ket": "https://y"}})
-    assert b'"phone": "84912345678"' in body
-    assert b'"lien_ket": "https://y"' in body
-    assert headers["access_token"] == "t"
+def test_what_zalo_means(error: int | None, result: Result, tmp_path: Path) -> None:
+    clock = ManualClock(NOW.replace(hour=16))  # eleven in the evening
+    zalo = Zalo(House(memory_store(), tmp_path, clock=clock, zalo_token="t", zalo_template="1").runtime)
+    assert zalo.accepted(httpx.Response(200, json={"error": error})) == result
 
 
 def test_a_webhook_is_signed_so_that_its_receiver_can_check() -> None:
