@@ -26,6 +26,7 @@ from services.notify.gateways import Gateway
 from services.notify.limits import Limits
 from services.notify.notices import NoticesWorker
 from services.notify.reminding import Reminding
+from services.notify.roster import RosterPerson
 from services.notify.sender import Sender
 from services.notify.store import Outbox
 
@@ -120,6 +121,19 @@ class House:
 
     async def states(self, campaign: str | None = None) -> dict[str, int]:
         return {state: count for state, count in (await self.outbox.counts(campaign, 0)).items() if count}
+
+
+async def on_rosters(house: House) -> None:
+    """A campaign to three people on two units' rosters: one sent, two waiting."""
+    people = {"A1": ["+84911111111", "+84922222222"], "A2": ["+84933333333"]}
+    for unit, phones in people.items():
+        await house.rosters.put(CONTEST, unit, [RosterPerson("", "Dung", phone, "", "") for phone in phones], "x", NOW)
+    await house.confirmed("one", 0, audience="roster", root="A", units=(), addresses=())
+    await house.campaigner.step()
+    first = next(m for m in await house.outbox.waiting("sms", NOW, 9) if m["to"] == "+84911111111")
+    await house.outbox.claim(first["_id"], NOW)
+    await house.outbox.ended(first["_id"], "sent")
+    await house.campaigner.step()
 
 
 class HttpGate:

@@ -155,7 +155,7 @@ class Settings(BaseSettings):
     """When they begin again; the same time as `quiet_from`: they never stop."""
 
     roster_days: Annotated[int, Field(ge=0)] = 90
-    """How many days after a contest's last round the rosters of its units are deleted."""
+    """How many days after a contest's last round its rosters are deleted, and addresses and words from its messages."""
 
     report_days: Annotated[int, Field(ge=1)] = 30
     """How many days after a report was asked for its file is deleted; asked for again, it is made anew with the same figures."""

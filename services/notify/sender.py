@@ -130,7 +130,7 @@ class Sender:
         MESSAGES.labels(gateway.channel, result.outcome).inc()
         log.info("message", message=message["_id"], channel=gateway.channel, outcome=result.outcome, reason=result.reason)
         if result.outcome == "again":
-            await self._outbox.put_off(message["_id"], now, message["tries"], result)
+            await self._outbox.put_off(message["_id"], self._runtime.clock.now(), message["tries"], result)
             return
         if result.refused:  # the address in use is that of the first key
             await self._limits.opt_out(message["keys"][:1], now)

@@ -118,10 +118,10 @@ class Outbox:
     async def erase(self, participants: Sequence[str]) -> None:
         """Forgets the addresses of people who were erased; what waits is not sent. Raises StoreDown."""
         theirs = {"participant": {"$in": list(participants)}}
-        await self._drop(theirs, "erased")
+        waiting = {**theirs, "state": {"$in": ["waiting", "uncertain"]}}
         with store_errors():
-            await self._messages.update_many({**theirs, "state": "uncertain"}, {"$set": {"state": "failed", "reason": "erased"}})
-        await self._forget(theirs)
+            await self._messages.update_many(waiting, {"$set": {"state": "failed", "reason": "erased"}})
+            await self._messages.update_many(theirs, {"$set": FORGOTTEN})
 
     async def forget_roster(self, campaigns: Sequence[str], unit: str) -> None:
         """Forgets the people of a unit's roster in the messages of these campaigns; what waits is not sent. Raises StoreDown."""

@@ -35,8 +35,8 @@ from services.notify.gateways import Sms
 from services.notify.members import Members
 from services.notify.people import Mark, Person, pack
 from services.notify.sender import PATIENCE, Sender
-from services.notify.store import CLAIM, LOGGED
-from tests.reminders import CONTEST, NOW, House, HttpGate
+from services.notify.store import CLAIM, FORGOTTEN, LOGGED
+from tests.reminders import CONTEST, NOW, House, HttpGate, on_rosters
 from tests.site import free_port
 
 if TYPE_CHECKING:
@@ -158,6 +158,18 @@ async def test_a_webhook_takes_each_unit_once_and_can_check_who_speaks(
     assert gate.requests == 3
     for body, headers in zip(gate.bodies, gate.headers, strict=True):
         assert Webhook(secret).verify(body, headers)["type"] == "message.reminder"
+
+
+async def test_rosters_and_contests_are_forgotten_in_a_real_store(database: Database, tmp_path: Path) -> None:
+    house = House(database, tmp_path)
+    await house.prepare()
+    await on_rosters(house)
+    await house.outbox.forget_roster(["one"], "A1")
+    assert [m["to"] for m in await house.outbox.page("waiting", 0, 9)] == ["+84933333333"]
+    await house.outbox.forget(CONTEST, NOW + timedelta(days=1))
+    assert await house.states("one") == {"sent": 1, "skipped": 2}
+    left = [m for state in ("sent", "skipped") for m in await house.outbox.page(state, 0, 9)]
+    assert not any(m[field] for m in left for field in FORGOTTEN)
 
 
 async def test_a_gateway_that_is_down_is_left_alone(database: Database, tmp_path: Path, gate: HttpGate) -> None:

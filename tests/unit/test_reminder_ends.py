@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from services.notify.domain import Result
-from services.notify.roster import RosterPerson
+from services.notify.store import FORGOTTEN
 from tests.contract.memory_store import memory_store
-from tests.reminders import CONTEST, NOW, House
+from tests.reminders import CONTEST, NOW, House, on_rosters
 
 SOON = NOW + timedelta(minutes=5)
 
@@ -47,31 +47,15 @@ async def test_a_slot_counts_only_as_long_as_its_message_may_arrive(tmp_path: Pa
     assert await house.limits.take(CONTEST, ["other"], "reminder/two/x", NOW) == kept
 
 
-async def on_rosters(house: House) -> None:
-    """A campaign to three people on two units' rosters: one sent, two waiting."""
-    people = {"A1": ["+84911111111", "+84922222222"], "A2": ["+84933333333"]}
-    for unit, phones in people.items():
-        await house.rosters.put(CONTEST, unit, [RosterPerson("", "Dung", phone, "", "") for phone in phones], "x", NOW)
-    await house.confirmed("one", 0, audience="roster", root="A", units=(), addresses=())
-    await house.campaigner.step()
-    first = next(m for m in await house.outbox.waiting("sms", NOW, 9) if m["to"] == "+84911111111")
-    await house.outbox.claim(first["_id"], NOW)
-    await house.outbox.ended(first["_id"], "sent")
-    await house.campaigner.step()
-
-
 def held(house: House) -> list[dict[str, Any]]:
     return list(house.runtime.store["messages"].documents.values())  # type: ignore[attr-defined]
-
-
-PERSONAL = ("to", "text", "optout", "values", "keys")
 
 
 async def test_with_a_roster_go_its_people_from_the_messages(tmp_path: Path) -> None:
     house = house_of(tmp_path)
     await on_rosters(house)
     await house.outbox.forget_roster(["one"], "A1")
-    (kept,) = [m for m in held(house) if any(m[field] for field in PERSONAL)]
+    (kept,) = [m for m in held(house) if any(m[field] for field in FORGOTTEN)]
     assert (kept["to"], kept["state"]) == ("+84933333333", "waiting")
     assert await house.states("one") == {"sent": 1, "skipped": 1, "waiting": 1}
 
@@ -86,7 +70,7 @@ async def test_after_a_contest_its_messages_name_nobody_and_its_figures_stay(tmp
     house.clock.advance(timedelta(days=2))
     await house.outbox.add([{**result, "_id": "late", "state": "waiting", "due": house.clock.now() - timedelta(days=3)}])
     await house.campaigner.forget_rosters()
-    assert [m["_id"] for m in held(house) if any(m.get(field) for field in PERSONAL)] == ["late"], "what can still go out goes"
+    assert [m["_id"] for m in held(house) if any(m.get(field) for field in FORGOTTEN)] == ["late"], "what can still go out goes"
     assert await house.rosters.kept(CONTEST) == {}
     await house.campaigner.step()
     campaign = await house.campaigns.get("one")
