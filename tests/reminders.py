@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import parse_qsl
 
-from services.events import ContestBook, ContestPublished, Event, RoundPlan, Unit, decode, encode
+from services.events import Category, ContestBook, ContestPublished, Event, RoundPlan, Unit, decode, encode
 from services.kit.bus import Bus, Outgoing
 from services.kit.clock import Clock, ManualClock
 from services.kit.locallog import LocalLog
@@ -25,6 +26,7 @@ from services.notify.gateways import Gateway
 from services.notify.limits import Limits
 from services.notify.notices import NoticesWorker
 from services.notify.reminding import Reminding
+from services.notify.roster import RosterPerson
 from services.notify.sender import Sender
 from services.notify.store import Outbox
 
@@ -50,7 +52,7 @@ def book(*rounds: RoundPlan) -> ContestBook:
     known.apply(
         ContestPublished(
             time=NOW, contest=CONTEST, title="Hải Phòng làm theo lời Bác", kind="", owner="Ban Tuyên giáo Thành ủy",
-            timezone="Asia/Ho_Chi_Minh", documents=(), categories=(),
+            timezone="Asia/Ho_Chi_Minh", documents=(), categories=(Category(id="giao-vien", name="Giáo viên"),),
             units=tuple(Unit(code=code, parent=parent, name=f"Phường {code}", kind="") for code, parent in UNITS),
             rounds=rounds or (plan(),),
         )
@@ -121,13 +123,27 @@ class House:
         return {state: count for state, count in (await self.outbox.counts(campaign, 0)).items() if count}
 
 
+async def on_rosters(house: House) -> None:
+    """A campaign to three people on two units' rosters: one sent, two waiting."""
+    people = {"A1": ["+84911111111", "+84922222222"], "A2": ["+84933333333"]}
+    for unit, phones in people.items():
+        await house.rosters.put(CONTEST, unit, [RosterPerson("", "Dung", phone, "", "") for phone in phones], "x", NOW)
+    await house.confirmed("one", 0, audience="roster", root="A", units=(), addresses=())
+    await house.campaigner.step()
+    first = next(m for m in await house.outbox.waiting("sms", NOW, 9) if m["to"] == "+84911111111")
+    await house.outbox.claim(first["_id"], NOW)
+    await house.outbox.ended(first["_id"], "sent")
+    await house.campaigner.step()
+
+
 class HttpGate:
     """A real HTTP server that takes messages. `answer` says for each request what is done: "ok", "429", "500", "401", "400",
-    "silent" (takes it, never answers), "reset" (takes it, then breaks the connection). `taken` counts by address."""
+    "silent" (takes it, never answers), "drip" (takes it, answers byte by byte), "reset" (takes it, then breaks the connection).
+    `taken` counts by address."""
 
     def __init__(self) -> None:
         self.taken: Counter[str] = Counter()
-        self.bodies: list[dict[str, Any]] = []
+        self.bodies: list[bytes] = []
         self.headers: list[dict[str, str]] = []
         self.requests = 0
         self.answer: Callable[[int], str] = lambda n: "ok"
@@ -154,18 +170,25 @@ class HttpGate:
         finally:
             writer.close()
 
-    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[1:]
+    async def _read(self, reader: asyncio.StreamReader) -> tuple[str, dict[str, str], bytes]:
+        first, *head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head if line)}
-        body = json.loads(await reader.readexactly(int(headers["content-length"])))
+        return first.split()[1], headers, await reader.readexactly(int(headers["content-length"]))
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        _, headers, body = await self._read(reader)
         self.requests += 1
         does = self.answer(self.requests)
         await asyncio.sleep(self.pause)
-        if does in ("ok", "silent", "reset"):
+        if does in ("ok", "silent", "drip", "reset"):
             self._take(headers, body)
         if does == "reset":
             cast("asyncio.WriteTransport", writer.transport).abort()
             return False
+        while does == "drip":
+            writer.write(b"H")
+            await writer.drain()
+            await asyncio.sleep(0.05)
         if does == "silent":
             await reader.read()
             return False
@@ -175,10 +198,47 @@ class HttpGate:
         await writer.drain()
         return True
 
-    def _take(self, headers: dict[str, str], body: dict[str, Any]) -> None:
-        key = headers.get("idempotency-key", "")
+    def _take(self, headers: dict[str, str], body: bytes) -> None:
+        key, said = headers.get("idempotency-key") or headers.get("webhook-id", ""), json.loads(body)
         if not self.once_per_key or key not in self._keys:
-            self.taken[body.get("to") or str(body.get("data", {}).get("units"))] += 1
+            self.taken[said.get("to") or " ".join(said["data"]["units"])] += 1
         self._keys.add(key)
         self.bodies.append(body)
         self.headers.append(headers)
+
+
+class ZaloGate(HttpGate):
+    """Answers as Zalo does: always 200, the outcome in `error`. A refresh token works once and brings the next pair."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.access, self.refresh = "", "r0"
+        self.asked = self.pairs = 0
+        self.error: Callable[[int], int] = lambda n: 0
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        path, headers, body = await self._read(reader)
+        said = json.dumps(self._renew(headers, body) if path == "/oauth" else self._template(headers, json.loads(body))).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(said), said))
+        await writer.drain()
+        return True
+
+    def _renew(self, headers: dict[str, str], body: bytes) -> dict[str, Any]:
+        form = dict(parse_qsl(body.decode()))
+        self.asked += 1
+        assert (headers["secret_key"], form["app_id"], form["grant_type"]) == ("secret", "app", "refresh_token")
+        if form["refresh_token"] != self.refresh:
+            return {"error": -14014, "error_name": "Invalid refresh token."}
+        self.pairs += 1
+        self.access, self.refresh = f"a{self.pairs}", f"r{self.pairs}"
+        return {"access_token": self.access, "refresh_token": self.refresh, "expires_in": "90000"}
+
+    def _template(self, headers: dict[str, str], body: dict[str, Any]) -> dict[str, Any]:
+        self.requests += 1
+        if not self.access or headers["access_token"] != self.access:
+            return {"error": -124, "message": "Access token invalid"}
+        error = self.error(self.requests)
+        if not error:
+            self.taken[f"+{body['phone']}"] += 1
+            self.bodies.append(json.dumps(body).encode())
+        return {"error": error, "message": ""}

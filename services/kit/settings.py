@@ -110,7 +110,19 @@ class Settings(BaseSettings):
     """Zalo's notification service (ZNS)."""
 
     zalo_token: SecretStr = SecretStr("")
-    """The access token of the Official Account; without it Zalo messages wait in the outbox."""
+    """The access token of the Official Account, good for about a day; without it or `zalo_refresh_token` Zalo messages wait."""
+
+    zalo_app_id: str = ""
+    """The app that is linked to the Official Account; with the next two, access tokens are renewed."""
+
+    zalo_app_secret: SecretStr = SecretStr("")
+    """That app's secret key."""
+
+    zalo_refresh_token: SecretStr = SecretStr("")
+    """The refresh token to begin with; it works once, the next ones are kept in the store. Another one begins anew."""
+
+    zalo_oauth_url: str = "https://oauth.zaloapp.com/v4/oa/access_token"
+    """Where access tokens are renewed."""
 
     zalo_template: str = ""
     """The id of the approved ZNS template."""
@@ -143,7 +155,7 @@ class Settings(BaseSettings):
     """When they begin again; the same time as `quiet_from`: they never stop."""
 
     roster_days: Annotated[int, Field(ge=0)] = 90
-    """How many days after a contest's last round the rosters of its units are deleted."""
+    """How many days after a contest's last round its rosters are deleted, and addresses and words from its messages."""
 
     report_days: Annotated[int, Field(ge=1)] = 30
     """How many days after a report was asked for its file is deleted; asked for again, it is made anew with the same figures."""

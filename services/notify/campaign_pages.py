@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import secrets as random
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import RedirectResponse, StreamingResponse
 
 from services.events import ContestBook, ContestPublished, state_at
 from services.kit.console.accounts import within
@@ -129,7 +130,7 @@ class CampaignPages:
             round=self._book.round(campaign.round) if campaign.round else None, fault=_said(request, problem), reasons=REASONS,
             audiences=AUDIENCES, states=CAMPAIGN_STATES, state_names=STATE_NAMES, channels=CHANNEL_NAMES, blanks=NAMES,
             masked=masked, ready=self._channels, doubtful=doubtful, failed=failed, settings=self._runtime.settings,
-            may_confirm=_may_confirm(request, campaign),
+            may_confirm=_may_confirm(request, campaign), categories=self._reminding.categories(campaign.contest),
             as_of=campaign.as_of or next((figures.as_of for figures in campaign.figures.values()), None),
         )  # fmt: skip
 
@@ -192,16 +193,16 @@ class CampaignPages:
     async def log(self, request: Request, _: Secretary, id: str) -> Response:
         """The delivery log as CSV, without addresses or words."""
         campaign = await self._campaign(request, id)
-        table = io.StringIO()
-        writer = csv.writer(table)
-        writer.writerow(["message", "channel", "units", "state", "reason", "tries", "at"])
-        for message in await self._outbox.of_campaign(id):
-            units, at = harmless(" ".join(message["units"])), message["due"].isoformat()
-            said = message["state"], message.get("reason", ""), message["tries"]
-            writer.writerow([message["_id"], message["channel"], units, *said, at])
         await audited(request, "reminder.log", id, contest=campaign.contest)
         headers = {"Content-Disposition": f'attachment; filename="nhac-{id}.csv"'}
-        return Response("\ufeff" + table.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+        return StreamingResponse(self._log(id), media_type="text/csv; charset=utf-8", headers=headers)
+
+    async def _log(self, id: str) -> AsyncIterator[str]:
+        yield "\ufeff" + _line(["message", "channel", "units", "state", "reason", "tries", "at"])
+        async for message in self._outbox.of_campaign(id):
+            units, at = harmless(" ".join(message["units"])), message["due"].isoformat()
+            said = message["state"], message.get("reason", ""), message["tries"]
+            yield _line([message["_id"], message["channel"], units, *said, at])
 
     async def _campaign(self, request: Request, id: str) -> Campaign:
         campaign = await self._campaigns.get(id)
@@ -232,6 +233,12 @@ class CampaignPages:
 
 def _may_confirm(request: Request, campaign: Campaign) -> bool:
     return campaign.channel not in PAID or account_in(request).role in ("city", "district")
+
+
+def _line(cells: Sequence[object]) -> str:
+    line = io.StringIO()
+    csv.writer(line).writerow(cells)
+    return line.getvalue()
 
 
 def _changed_since() -> Problem:

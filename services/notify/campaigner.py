@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 import structlog
@@ -19,7 +19,11 @@ from services.notify.contacts import Rosters
 from services.notify.reminding import Reminding
 from services.notify.store import Outbox
 
-PACE_S = 2.0
+PACE_S, LONGEST_PAUSE_S = 2.0, 600.0
+FORGET_EACH = timedelta(days=1)
+WAITED = timedelta(days=30)
+"""What has waited this long when its contest is to be forgotten has no gateway: it is not kept for one."""
+
 _IN_ONE = 1000
 
 log = structlog.get_logger(__name__)
@@ -32,6 +36,8 @@ class Campaigner:
         self._runtime, self._book, self._outbox = runtime, book, outbox
         self._campaigns, self._rosters = Campaigns(runtime.store), Rosters(runtime.store)
         self._reminding = Reminding(runtime, book)
+        self._counting: dict[str, tuple[float, float]] = {}
+        self._forgot: dict[str, datetime] = {}
 
     async def run(self, stop: Callable[[], bool]) -> None:
         """Works until `stop()`."""
@@ -66,19 +72,31 @@ class Campaigner:
                 await self._outbox.cancel(campaign.id)
 
     async def _follow(self, campaign: Campaign) -> None:
+        clock, ended = self._runtime.clock, not await self._outbox.at_work(campaign.id)
+        due, pause = self._counting.get(campaign.id, (0.0, PACE_S))
+        began = clock.monotonic()
+        if began < due and not ended:
+            return
         counts = {state: n for state, n in (await self._outbox.counts(campaign.id, limit=0)).items() if n}
-        ended = not counts.get("waiting") and not counts.get("sending")
-        if counts == campaign.counts and not ended:
+        still = counts == campaign.counts
+        # Counting looks at every message: a twentieth of the time at most, and ever more rarely where nothing moves.
+        pause = max(min(2 * pause, LONGEST_PAUSE_S) if still else PACE_S, 20 * (clock.monotonic() - began))
+        self._counting[campaign.id] = (clock.monotonic() + pause, pause)
+        if still and not ended:
             return
         after = msgspec.structs.replace(campaign, counts=counts)
         if ended:
-            after = msgspec.structs.replace(after, state="done", ended_at=self._runtime.clock.now())
+            after = msgspec.structs.replace(after, state="done", ended_at=clock.now())
+            del self._counting[campaign.id]
         await self._campaigns.put(after)
 
     async def forget_rosters(self) -> None:
-        """Deletes the rosters of contests that ended long ago. Raises StoreDown."""
-        kept = timedelta(days=self._runtime.settings.roster_days)
-        for contest in self._book.contests:
+        """Deletes the rosters of contests that ended long ago, and whom their messages went to, once a day. Raises StoreDown."""
+        now, kept = self._runtime.clock.now(), timedelta(days=self._runtime.settings.roster_days)
+        for contest in list(self._book.contests):
             ended = max((plan.closes for plan in self._book.rounds(contest)), default=None)
-            if ended and self._runtime.clock.now() > ended + kept:
+            last = self._forgot.get(contest)
+            if ended and now > ended + kept and (last is None or now - last >= FORGET_EACH):
                 await self._rosters.delete_of(contest)
+                await self._outbox.forget(contest, now - WAITED)
+                self._forgot[contest] = now

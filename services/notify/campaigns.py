@@ -22,13 +22,16 @@ CampaignState = Literal["draft", "confirmed", "sending", "done", "cancelled"]
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """What is known of a unit as of a time; None is unknown. `days`: so long has it been silent."""
+    """What is known of a unit as of a time; None is unknown. `days`: so long has it been silent. `category` and `round`: whose
+    figures they are and of which round, where not of everybody and the whole contest."""
 
     people: int | None = None
     headcount: int | None = None
     rate: float | None = None
     days: int | None = None
     as_of: datetime | None = None
+    category: str | None = None
+    round: str | None = None
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -120,7 +123,9 @@ class Campaigns:
         campaign = msgspec.convert(held, Campaign)
         if campaign.state == "draft" and campaign.as_of is not None:
             lags = await self.lags(id)
-            return msgspec.structs.replace(campaign, units=tuple(sorted(lags)), figures=lags)
+            rounds = {figures.round for figures in lags.values() if figures.days is None}
+            round = rounds.pop() if len(rounds) == 1 else None
+            return msgspec.structs.replace(campaign, units=tuple(sorted(lags)), figures=lags, round=round)
         return campaign
 
     async def cancelled(self, id: str) -> bool:

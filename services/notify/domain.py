@@ -41,12 +41,15 @@ class Contact:
 @dataclass(frozen=True)
 class Result:
     """What an attempt to send came to. `reason` names nobody. `after`: how long the gateway asks to be left alone. `away`: it
-    says something of the gateway, not of the message."""
+    says something of the gateway, not of the message. `doubt`: the message may have arrived although it goes out again.
+    `refused`: the person wants none."""
 
     outcome: Outcome
     reason: str = ""
     after: timedelta | None = None
     away: bool = False
+    doubt: bool = False
+    refused: bool = False
 
 
 def message_id(attempt: str, revision: int) -> str:

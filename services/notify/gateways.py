@@ -1,4 +1,4 @@
-"""The ways to a person: one small class a gateway, behind one interface. E-mail is in `mail.py`, the others speak HTTP.
+"""The ways to a person: one small class a gateway, behind one interface. E-mail is in `mail.py`, Zalo in `zalo.py`.
 
 What an answer means is said once, in `HttpGateway._judge`: a message goes out again by itself only where the gateway surely did
 not take it, or takes the same id twice for one.
@@ -42,6 +42,11 @@ class Gateway(Protocol):
     def session(self) -> AbstractAsyncContextManager[Deliver]:
         """Opens the way for some messages. Raises GatewayAway."""
         ...
+
+
+def unclear(gateway: Gateway, reason: str) -> Result:
+    """The gateway may have taken the message: it goes out again where it takes the same id twice for one."""
+    return Result("again" if gateway.repeatable else "uncertain", reason, away=True, doubt=True)
 
 
 class HttpGateway:
@@ -94,7 +99,7 @@ class HttpGateway:
         return Result("failed", reason)
 
     def _unclear(self, reason: str) -> Result:
-        return Result("again" if self.repeatable else "uncertain", reason, away=True)
+        return unclear(self, reason)
 
 
 def retry_after(response: httpx.Response, now: datetime) -> timedelta | None:
@@ -128,45 +133,10 @@ class Sms(HttpGateway):
     def accepted(self, response: httpx.Response) -> Result:
         if not self._field:
             return Result("sent")
-        found = _member(response, self._field)
+        found = member(response, self._field)
         if found is None:
             return self._unclear("answer not understood")
         return Result("sent") if str(found) == self._wanted else Result("failed", f"gateway {str(found)[:20]}")
-
-
-class Zalo(HttpGateway):
-    """Zalo OA's notification service (ZNS, `message/template` of the v3 API): an approved template, filled in, to a phone."""
-
-    channel: Channel = "zalo"
-    LATER = frozenset({-32, -100, -111})
-    """Too many calls, or an error of theirs."""
-    TOKEN = frozenset({-124, -216, -220})
-    """Our access token is wrong or has run out."""
-
-    def __init__(self, settings: Settings, clock: Clock) -> None:
-        super().__init__(settings.zalo_url, clock, settings.gateway_timeout_s)
-        self._token, self._template = settings.zalo_token.get_secret_value(), settings.zalo_template
-        self._data = json.loads(settings.zalo_data)
-
-    def request(self, message: Message) -> tuple[bytes, dict[str, str]]:
-        body = {
-            "phone": message["to"].removeprefix("+"),
-            "template_id": self._template,
-            "template_data": filled(self._data, {**message.get("values", {}), "text": message["text"]}),
-            "tracking_id": short_id(message["_id"]),
-        }
-        return json.dumps(body, ensure_ascii=False).encode(), {"access_token": self._token}
-
-    def accepted(self, response: httpx.Response) -> Result:
-        error = _member(response, "error")
-        if error == 0:
-            return Result("sent")
-        if not isinstance(error, int):
-            return self._unclear("answer not understood")
-        reason = f"zalo {error}"
-        if error in self.LATER or error in self.TOKEN:
-            return Result("again", reason, away=error in self.TOKEN)
-        return Result("failed", reason)
 
 
 class Hook(HttpGateway):
@@ -208,7 +178,7 @@ def filled(shape: Any, values: Mapping[str, str]) -> Any:
     return fill(shape, values) if isinstance(shape, str) else shape
 
 
-def _member(response: httpx.Response, path: str) -> Any:
+def member(response: httpx.Response, path: str) -> Any:
     """A member of a JSON answer by its dotted path; None where there is none."""
     try:
         found: Any = response.json()
@@ -220,12 +190,10 @@ def _member(response: httpx.Response, path: str) -> Any:
 
 
 def http_gateways(settings: Settings, clock: Clock) -> list[Gateway]:
-    """The HTTP gateways that the settings name."""
+    """The HTTP gateways that the settings name and that need nothing else."""
     found: list[Gateway] = []
     if settings.sms_url:
         found.append(Sms(settings, clock))
-    if settings.zalo_token.get_secret_value() and settings.zalo_template:
-        found.append(Zalo(settings, clock))
     if settings.webhook_url and settings.webhook_secret.get_secret_value():
         found.append(Hook(settings, clock))
     return found

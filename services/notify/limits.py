@@ -12,6 +12,7 @@ from services.kit.runtime import Runtime
 from services.kit.security import BadToken, Signer
 from services.kit.store import FACTS, find_ids, insert_facts, store_errors
 from services.notify.domain import Refusal, Slot, refusal
+from services.notify.store import Outbox
 
 if TYPE_CHECKING:
     from services.kit.store import Collection
@@ -24,12 +25,14 @@ class Limits:
     """The caps, the gaps and the list of those who opted out. All methods of the store raise StoreDown.
 
     A person has a key for each address that we know of them; a reminder counts for all of them. A slot is taken durably before
-    its message is sent, under a guard, so that no two workers exceed a cap together.
+    its message is sent, under a guard, so that no two workers exceed a cap together. It counts for as long as the message may
+    arrive or have arrived: those of messages that were skipped are passed over, and go when the next one is taken.
     """
 
     def __init__(self, runtime: Runtime) -> None:
         self._reminded = runtime.store["reminded"].with_options(write_concern=FACTS)
         self._optouts = runtime.store["optouts"].with_options(write_concern=FACTS)
+        self._outbox = Outbox(runtime.store)
         self._key = runtime.secrets.get("reminder.key")
         self._signer = Signer(self._key, "optout")
         self._most = runtime.settings.reminders_most
@@ -63,21 +66,36 @@ class Limits:
     async def refusals(self, contest: str, people: Names[Sequence[str]], message: str, now: datetime) -> dict[str, Refusal]:
         """By first key, why people of these keys may not be reminded now; who is not named, may. `message` begins the message's
         id: one that has its slot already keeps it."""
-        found = await _find(self._reminded, [f"{contest}/{key}" for keys in people for key in keys])
-        refused: dict[str, Refusal] = {}
-        for keys in people:
-            held = [slots for key in keys if (slots := _slots(found.get(f"{contest}/{key}")))]
-            for slots in held:
-                if why := refusal(slots, f"{message}{keys[0]}", now, self._most, self._gap):
-                    refused[keys[0]] = why
-        return refused
+        refused = await self._refused(contest, {f"{message}{keys[0]}": keys for keys in people}, now)
+        return {id.removeprefix(message): why for id, why in refused.items()}
+
+    async def _refused(self, contest: str, people: Mapping[str, Sequence[str]], now: datetime) -> dict[str, Refusal]:
+        """By message, why the people whose keys are given may not be reminded now."""
+        places = {message: [f"{contest}/{key}" for key in keys] for message, keys in people.items()}
+        found = await _find(self._reminded, [id for ids in places.values() for id in ids])
+        slots = {message: [_slots(found.get(id)) for id in ids] for message, ids in places.items()}
+        seen = {message: held for message, held in slots.items() if self._why(message, held, now)}
+        live = await self._live([slots for held in seen.values() for slots in held])
+        return {
+            message: why
+            for message, held in seen.items()
+            if (why := self._why(message, [[slot for slot in slots if slot.message in live] for slots in held], now))
+        }
+
+    def _why(self, message: str, held: Sequence[Sequence[Slot]], now: datetime) -> Refusal:
+        whys = (refusal(slots, message, now, self._most, self._gap) for slots in held)
+        return next((why for why in whys if why), "")
+
+    async def _live(self, held: Sequence[Sequence[Slot]]) -> set[str]:
+        """The messages of these slots that went out, or may yet. One that was skipped never does: no race brings it back."""
+        messages = {slot.message for slots in held for slot in slots}
+        return messages - await self._outbox.unsent(messages)
 
     async def take(self, contest: str, keys: Sequence[str], message: str, now: datetime) -> Refusal:
         """Takes the person's slot for a message, durably, unless that would be too many or too soon."""
-        found = await _find(self._reminded, [f"{contest}/{key}" for key in keys])
-        for key in keys:  # all are looked at before one is taken
-            if why := refusal(_slots(found.get(f"{contest}/{key}")), message, now, self._most, self._gap):
-                return why
+        # All are looked at before one is taken; what was taken where another is refused goes as its message is skipped.
+        if why := (await self._refused(contest, {message: keys}, now)).get(message, ""):
+            return why
         for key in keys:
             if why := await self._take(f"{contest}/{key}", message, now):
                 return why
@@ -89,7 +107,10 @@ class Limits:
             slots = _slots(held)
             if any(slot.message == message for slot in slots):
                 return ""
-            if why := refusal(slots, message, now, self._most, self._gap):
+            if self._why(message, [slots], now):
+                live = await self._live([slots])
+                slots = [slot for slot in slots if slot.message in live]
+            if why := self._why(message, [slots], now):
                 return why
             if await self._swap(id, held, [*slots, Slot(message, now)]):
                 return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from email.header import Header
@@ -44,7 +45,11 @@ class Smtp:
         async def deliver(message: Mapping[str, Any]) -> Result:
             if not client.is_connected:
                 return Result("again", "connection closed")
-            return await _deliver(client, compose(message, self._runtime))
+            try:
+                return await _deliver(client, compose(message, self._runtime))
+            except asyncio.CancelledError:  # in the middle of a mail: the next one must not be taken for its rest
+                client.close()
+                raise
 
         try:
             yield deliver

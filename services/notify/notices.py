@@ -63,7 +63,9 @@ class NoticesWorker:
     async def _lags(self, event: TurnoutLagging | TurnoutSilenced) -> None:
         campaign = notice_campaign(event.contest, event.as_of)
         if isinstance(event, TurnoutLagging):
-            figures = Figures(event.people, event.headcount, event.rate, as_of=event.as_of)
+            figures = Figures(
+                event.people, event.headcount, event.rate, as_of=event.as_of, category=event.category, round=event.round
+            )
         else:
             figures = Figures(event.people, days=event.days, as_of=event.as_of)
         lag = {"campaign": campaign, "unit": event.unit, "figures": msgspec.to_builtins(figures, builtin_types=(datetime,))}

@@ -25,6 +25,7 @@ from services.notify.sender import quiet
 from services.notify.words import (
     DAYS,
     HOURS,
+    OF_CATEGORY,
     OPT_OUT_MAIL,
     OPT_OUT_SMS,
     OTHER_UNITS,
@@ -47,12 +48,14 @@ OPTOUT = "/thoi-nhac/"
 
 
 class Recipient(NamedTuple):
-    """Somebody to be reminded. `keys` begins with that of the address in use; `units` are those they look after, or theirs."""
+    """Somebody to be reminded. `keys` begins with that of the address in use; `units` are those they look after, or theirs;
+    `rosters` the units whose rosters they stand in."""
 
     keys: tuple[str, ...]
     to: str
     units: tuple[str, ...]
     participant: str | None = None
+    rosters: tuple[str, ...] = ()
 
 
 @dataclass
@@ -97,7 +100,8 @@ class Reminding:
             known = by_key.get(one.keys[0])
             keys = tuple(dict.fromkeys((*(known.keys if known else ()), *one.keys)))
             units = tuple(dict.fromkeys((*(known.units if known else ()), *one.units)))
-            by_key[one.keys[0]] = Recipient(keys, one.to, units, known.participant if known else one.participant)
+            rosters = tuple(dict.fromkeys((*(known.rosters if known else ()), *one.rosters)))
+            by_key[one.keys[0]] = Recipient(keys, one.to, units, known.participant if known else one.participant, rosters)
         await self._leave_out(campaign, plan, by_key)
         return plan
 
@@ -160,7 +164,7 @@ class Reminding:
                 phone = row.person.phone or (member.person.phone if member else "")
                 one = self._recipient(campaign, email, phone, unit, member)
                 if one:
-                    found.append(one)
+                    found.append(one._replace(rosters=(unit,)))
                 else:
                     plan.left_out["no address"] += 1
         return found
@@ -240,6 +244,7 @@ class Reminding:
                     "contest": campaign.contest,
                     "units": list(one.units),
                     "participant": one.participant,
+                    "rosters": list(one.rosters),
                     "round": campaign.round,
                     "to": one.to,
                     "keys": list(one.keys),
@@ -263,7 +268,8 @@ class Reminding:
         if campaign.channel == "email":
             if others:
                 rows = "\n".join(
-                    f"- {name}: {_situation(plan.figures.get(unit))}" for name, unit in zip(others, one.units[1:], strict=True)
+                    f"- {name}: {self._situation(campaign.contest, plan.figures.get(unit))}"
+                    for name, unit in zip(others, one.units[1:], strict=True)
                 )
                 text += f"\n\n{OTHER_UNITS}\n{rows}"
             text += f"\n\n{OPT_OUT_MAIL.format(link=self.optout(one))}\n"
@@ -283,7 +289,7 @@ class Reminding:
         until = self._until(campaign)
         return {
             "don_vi": self._name(campaign.contest, unit),
-            "tinh_hinh": _situation(figures),
+            "tinh_hinh": self._situation(campaign.contest, figures),
             "so_nguoi": _count(figures.people),
             "tong_so": _count(figures.headcount),
             "ty_le": _rate(figures.rate),
@@ -307,6 +313,25 @@ class Reminding:
         running = [plan.closes for plan in rounds if state_at(plan, now) not in ("closed", "final")]
         return max(running, default=max((plan.closes for plan in rounds), default=None))
 
+    def _situation(self, contest: str, figures: Figures | None) -> str:
+        """What is known of a unit, as part of a sentence."""
+        if figures is None or (figures.people is None and figures.days is None):
+            return UNKNOWN
+        if figures.days is not None:
+            return SILENT.format(days=figures.days)
+        plan = self._book.round(figures.round) if figures.round else None
+        category = self.categories(contest).get(figures.category, figures.category) if figures.category else ""
+        said = TURNOUT if figures.headcount is not None and figures.rate is not None else PEOPLE
+        return said.format(
+            people=_count(figures.people), headcount=_count(figures.headcount), rate=_rate(figures.rate),
+            category=OF_CATEGORY.format(category=category) if category else "", round=f" {plan.name}" if plan else "",
+        )  # fmt: skip
+
+    def categories(self, contest: str) -> dict[str, str]:
+        """The names of a contest's categories."""
+        known = self._book.contests.get(contest)
+        return {category.id: category.name for category in known.categories} if known else {}
+
     def _name(self, contest: str, unit: str) -> str:
         known = self._book.units(contest).get(unit)
         return known.name if known else unit
@@ -324,17 +349,6 @@ def check_text(subject: str, text: str) -> None:
         for blank in domain.blanks(words):
             if blank not in NAMES:
                 raise Problem(422, "blank", "Không có chỗ trống tên {name}.", field=name, name=blank)
-
-
-def _situation(figures: Figures | None) -> str:
-    """What is known of a unit, as part of a sentence."""
-    if figures is None or (figures.people is None and figures.days is None):
-        return UNKNOWN
-    if figures.days is not None:
-        return SILENT.format(days=figures.days)
-    if figures.headcount is None or figures.rate is None:
-        return PEOPLE.format(people=_count(figures.people))
-    return TURNOUT.format(people=_count(figures.people), headcount=_count(figures.headcount), rate=_rate(figures.rate))
 
 
 def _count(value: int | None) -> str:

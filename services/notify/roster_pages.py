@@ -19,9 +19,11 @@ from services.kit.sheets import harmless
 from services.kit.web import language, render
 from services.kit.web.console import audited
 from services.notify.access import Secretary, SecretaryForm, check_unit, contest_of, units_of
+from services.notify.campaigns import Campaigns
 from services.notify.contacts import Rosters
 from services.notify.reminding import Reminding
 from services.notify.roster import Matched, RosterSheet, match, read
+from services.notify.store import Outbox
 from services.notify.words import ROSTER_HEADINGS, STANDINGS
 
 SHOWN = 300
@@ -37,6 +39,7 @@ class RosterPages:
 
     def __init__(self, runtime: Runtime, book: ContestBook) -> None:
         self._runtime, self._book, self._rosters = runtime, book, Rosters(runtime.store)
+        self._campaigns, self._outbox = Campaigns(runtime.store), Outbox(runtime.store)
         self._reminding = Reminding(runtime, book)
         self.router = APIRouter(include_in_schema=False, prefix="/console/reminders/rosters")
         get, post = self.router.get, self.router.post
@@ -144,6 +147,8 @@ class RosterPages:
 
     async def delete(self, request: Request, _: Secretary, form: SecretaryForm, contest: str, unit: str) -> Response:
         self._unit(request, contest, unit)
+        campaigns = [each.id for each in await self._campaigns.of_contest(contest) if each.audience == "roster"]
+        await self._outbox.forget_roster(campaigns, unit)
         await self._rosters.delete(contest, unit)
         await audited(request, "roster.deleted", unit, contest=contest)
         return RedirectResponse(f"/console/reminders/rosters?contest={contest}", 303)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from time import time as clock_time
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,11 +21,15 @@ from services.kit.metrics import GATEWAY_OPEN, MESSAGES
 from services.kit.runtime import Runtime
 from services.notify.campaigns import Campaigns
 from services.notify.domain import Channel, Result, awake
-from services.notify.gateways import Deliver, Gateway, GatewayAway, http_gateways
+from services.notify.gateways import Deliver, Gateway, GatewayAway, http_gateways, unclear
 from services.notify.limits import Limits
 from services.notify.mail import Smtp
 from services.notify.members import Members
-from services.notify.store import Outbox
+from services.notify.store import CLAIM, Outbox
+from services.notify.zalo import Tokens, Zalo
+
+PATIENCE = CLAIM * 0.75
+"""Sending one message takes no longer, all its steps together: who claimed it is not to be taken for dead meanwhile."""
 
 _AT_ONCE = 48
 _FAULTS, _REST_S = 5, 30.0
@@ -41,8 +45,15 @@ class _Away(Exception):
 class Sender:
     """Sends through the gateways that there are; messages of other channels wait."""
 
-    def __init__(self, runtime: Runtime, outbox: Outbox, book: ContestBook, gateways: Sequence[Gateway] | None = None) -> None:
-        self._runtime, self._outbox, self._book = runtime, outbox, book
+    def __init__(
+        self,
+        runtime: Runtime,
+        outbox: Outbox,
+        book: ContestBook,
+        gateways: Sequence[Gateway] | None = None,
+        patience: timedelta = PATIENCE,
+    ) -> None:
+        self._runtime, self._outbox, self._book, self._patience = runtime, outbox, book, patience.total_seconds()
         self._gateways = gateways_of(runtime) if gateways is None else gateways
         self._limits, self._members, self._campaigns = Limits(runtime), Members(runtime.store), Campaigns(runtime.store)
         self._breakers = AsyncCircuitBreakerFactory(default_threshold=_FAULTS, default_ttl=_REST_S)
@@ -112,19 +123,28 @@ class Sender:
             return
         if message["purpose"] == "reminder" and not await self._may_go(message, now):
             return
-        if not await self._outbox.claim(message["_id"], now):
+        if not await self._outbox.claim(message["_id"], self._runtime.clock.now()):
             return
-        result = await deliver(message)
+        result = await self._deliver(gateway, deliver, message)
         await self._note(gateway, result)
         MESSAGES.labels(gateway.channel, result.outcome).inc()
         log.info("message", message=message["_id"], channel=gateway.channel, outcome=result.outcome, reason=result.reason)
         if result.outcome == "again":
-            await self._outbox.put_off(message["_id"], now, message["tries"], result.reason, result.after)
+            await self._outbox.put_off(message["_id"], self._runtime.clock.now(), message["tries"], result)
             return
+        if result.refused:  # the address in use is that of the first key
+            await self._limits.opt_out(message["keys"][:1], now)
         await self._tell(message, result)
-        if result.outcome == "failed" and message["purpose"] == "reminder":
+        if result.outcome == "failed" and message["purpose"] == "reminder" and not message.get("doubt"):
             await self._limits.release(message["contest"], message["keys"], message["_id"])
         await self._outbox.ended(message["_id"], result.outcome, result.reason)
+
+    async def _deliver(self, gateway: Gateway, deliver: Deliver, message: Mapping[str, Any]) -> Result:
+        try:
+            async with asyncio.timeout(self._patience):
+                return await deliver(message)
+        except TimeoutError:  # slow in many steps, each of which was quick enough
+            return unclear(gateway, "TimeoutError")
 
     async def _may_go(self, message: Mapping[str, Any], now: datetime) -> bool:
         """Whether a reminder may go now; if not, it waits on, or is not sent for a reason of the person's."""
@@ -184,5 +204,7 @@ def quiet(runtime: Runtime) -> tuple[time, time]:
 
 def gateways_of(runtime: Runtime) -> list[Gateway]:
     """The gateways that the settings name."""
-    smtp: list[Gateway] = [Smtp(runtime)] if runtime.settings.smtp_url else []
-    return [*smtp, *http_gateways(runtime.settings, runtime.clock)]
+    found: list[Gateway] = [Smtp(runtime)] if runtime.settings.smtp_url else []
+    if runtime.settings.zalo_template and (runtime.settings.zalo_token.get_secret_value() or Tokens(runtime).renewable):
+        found.append(Zalo(runtime))
+    return [*found, *http_gateways(runtime.settings, runtime.clock)]

@@ -45,6 +45,7 @@ REASONS: dict[str, str] = {
     "interrupted": "bị ngắt khi đang gửi",
     "given up": "không gửi lại",
     "erased": "người này đã xoá dữ liệu",
+    "roster deleted": "danh sách đã xoá",
 }
 
 STANDINGS: dict[str, str] = {
@@ -72,8 +73,9 @@ PEOPLE_TEXT = "Bạn chưa tham gia {cuoc_thi}. Thời gian còn {con_lai}. Mờ
 UNKNOWN = "chưa có số liệu"
 WHOLE = "Cuộc thi"
 DAYS, HOURS = "{days} ngày {hours} giờ", "{hours} giờ"
-TURNOUT = "có {people} người dự thi trên tổng số {headcount} người ({rate})"
-PEOPLE = "có {people} người dự thi"
+PEOPLE = "có {people} người{category} dự thi{round}"
+TURNOUT = "có {people} người{category} dự thi{round} trên tổng số {headcount} người ({rate})"
+OF_CATEGORY = " thuộc đối tượng {category}"
 SILENT = "không có lượt thi nào trong {days} ngày"
 OTHER_UNITS = "Các đơn vị khác cần đôn đốc:"
 OTHERS = " (và {n} đơn vị khác)"

@@ -101,6 +101,7 @@ COMPARED: dict[str, Callable[[Any, Any], bool]] = {
     "$gte": lambda value, wanted: value >= wanted,
     "$lt": lambda value, wanted: value < wanted,
     "$lte": lambda value, wanted: value <= wanted,
+    "$ne": lambda value, wanted: value != wanted,
 }
 
 
@@ -111,4 +112,4 @@ def _matches(document: Document, query: Mapping[str, Any]) -> bool:
 def _fits(value: Any, wanted: Any) -> bool:
     if isinstance(wanted, Mapping) and wanted and wanted.keys() <= COMPARED.keys():
         return all(COMPARED[sign](value, bound) for sign, bound in wanted.items())
-    return bool(value == wanted)
+    return bool(value == wanted) or (isinstance(value, list) and wanted in value)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import pytest
 from aiosmtpd.controller import Controller
+from standardwebhooks.webhooks import Webhook
 
 from services.events import MessageDelivered, MessageFailed, decode
 from services.events.schemas import example
@@ -33,7 +34,9 @@ from services.notify.domain import reminder_id
 from services.notify.gateways import Sms
 from services.notify.members import Members
 from services.notify.people import Mark, Person, pack
-from tests.reminders import CONTEST, NOW, House, HttpGate
+from services.notify.sender import PATIENCE, Sender
+from services.notify.store import CLAIM, FORGOTTEN, LOGGED
+from tests.reminders import CONTEST, NOW, House, HttpGate, on_rosters
 from tests.site import free_port
 
 if TYPE_CHECKING:
@@ -107,8 +110,9 @@ async def test_a_gateway_that_times_out_answers_429_or_500_or_hangs_up(
     told = Counter(type(event) for event in house.told.events)
     assert (told[MessageDelivered], told[MessageFailed]) == (states["sent"], states["failed"])
     assert {event.unit for event in house.told.events if isinstance(event, MessageDelivered)} == {"A1"}
-    log = await house.outbox.of_campaign("one")
+    log = [message async for message in house.outbox.of_campaign("one")]
     assert {m["reason"] for m in log if m["state"] == "uncertain"} <= {"ReadTimeout", "ReadError", "RemoteProtocolError"}
+    assert set().union(*log) <= {"_id", *LOGGED}
     campaign = await house.campaigns.get("one")
     assert campaign
     assert (campaign.state, campaign.counts, campaign.recipients) == ("done", states, 40)
@@ -123,6 +127,49 @@ async def test_a_gateway_that_knows_repeats_leaves_nothing_uncertain(database: D
     assert await house.states() == {"sent": 12}
     assert set(gate.taken.values()) == {1}
     assert gate.requests > 12
+
+
+async def test_a_gateway_that_is_quick_at_each_step_and_never_done(database: Database, tmp_path: Path, gate: HttpGate) -> None:
+    """A claim that lives as long would be taken for a dead worker's."""
+    house = sms_house(database, tmp_path, gate)
+    house.sender = Sender(house.runtime, house.outbox, house.book, patience=timedelta(seconds=0.6))
+    gate.answer = lambda n: "drip"
+    await house.prepare()
+    await house.confirmed("one", 1)
+    await house.campaigner.step()
+    async with asyncio.timeout(20):
+        await house.send()
+    assert [m["reason"] for m in await house.outbox.page("uncertain", 0, 9)] == ["TimeoutError"]
+    assert PATIENCE < CLAIM
+
+
+async def test_a_webhook_takes_each_unit_once_and_can_check_who_speaks(
+    database: Database, tmp_path: Path, gate: HttpGate
+) -> None:
+    clock, secret = ManualClock(datetime.now(UTC)), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    settings: dict[str, Any] = {"webhook_url": gate.url, "webhook_secret": secret, "gateway_timeout_s": 0.3, **QUIET_OFF}
+    house = House(database, tmp_path, clock=clock, **settings)
+    gate.once_per_key, gate.answer = True, lambda n: "silent" if n == 1 else "ok"
+    await house.prepare()
+    await house.confirmed("one", 0, "webhook", units=("A1", "B"), addresses=())
+    await drain(house)
+    assert await house.states() == {"sent": 2}
+    assert gate.taken == {"A1": 1, "B": 1}
+    assert gate.requests == 3
+    for body, headers in zip(gate.bodies, gate.headers, strict=True):
+        assert Webhook(secret).verify(body, headers)["type"] == "message.reminder"
+
+
+async def test_rosters_and_contests_are_forgotten_in_a_real_store(database: Database, tmp_path: Path) -> None:
+    house = House(database, tmp_path)
+    await house.prepare()
+    await on_rosters(house)
+    await house.outbox.forget_roster(["one"], "A1")
+    assert [m["to"] for m in await house.outbox.page("waiting", 0, 9)] == ["+84933333333"]
+    await house.outbox.forget(CONTEST, NOW + timedelta(days=1))
+    assert await house.states("one") == {"sent": 1, "skipped": 2}
+    left = [m for state in ("sent", "skipped") for m in await house.outbox.page(state, 0, 9)]
+    assert not any(m[field] for m in left for field in FORGOTTEN)
 
 
 async def test_a_gateway_that_is_down_is_left_alone(database: Database, tmp_path: Path, gate: HttpGate) -> None:
@@ -253,7 +300,9 @@ async def test_the_same_notice_twice_is_one_draft_and_one_mail(
     at = NOW - timedelta(hours=1)
     for unit in ("A1", "A2", "B"):
         for _ in range(2):
-            assert await house.notices.handle([notice("turnout.lagging", unit=unit, as_of=at, round=None)]) == [DONE]
+            assert await house.notices.handle([notice("turnout.lagging", unit=unit, as_of=at, round=None, category=None)]) == [
+                DONE
+            ]
     assert await house.notices.handle([notice("turnout.silenced", unit="B", as_of=at)]) == [DONE]
     (draft,) = await house.campaigns.of_contest(CONTEST)
     assert draft.id == notice_campaign(CONTEST, at)
@@ -270,7 +319,7 @@ async def test_the_same_notice_twice_is_one_draft_and_one_mail(
         house.restart()
         await house.campaigner.step()
         await house.send()
-        await house.notices.handle([notice("turnout.lagging", unit="A1", as_of=at, round=None)])
+        await house.notices.handle([notice("turnout.lagging", unit="A1", as_of=at, round=None, category=None)])
     (mail,) = mails[0].mails
     text = mail.get_content()
     assert "Kính gửi Phường A1" in text

@@ -247,7 +247,12 @@ async def test_a_roster_is_tried_then_taken_and_says_who_has_not_taken_part(desk
     preview = await desk.post(secretary, "/new", "/new", **form)
     assert re.search(r"<strong>1</strong>\s+người sẽ nhận", preview.text)
     assert "Không nhắc 1: chưa có địa chỉ." in preview.text
+    await desk.house.confirmed("sms", 0, audience="roster", root="A1", units=(), addresses=())
+    await desk.house.campaigner.step()
+    assert await desk.house.states() == {"waiting": 1}
     await desk.post(secretary, "/rosters/c/A1", "/rosters/c/A1/xoa")
+    assert await desk.house.states() == {"skipped": 1}
+    assert {m["to"] for m in await desk.house.outbox.page("skipped", 0, 9)} == {""}
     assert await desk.house.rosters.kept(CONTEST) == {}
     assert {"roster.imported", "roster.exported", "roster.deleted"} <= set(await desk.actions())
 
