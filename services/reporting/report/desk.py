@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
-from services.events import ContestBook, ContestPublished
+from services.events import ContestBook, ContestPublished, Unit
 from services.events.units import trees_of
 from services.kit.clock import Clock
 from services.kit.console.accounts import Account, within
@@ -61,9 +61,16 @@ class Desk:
 
     def check(self, account: Account, contest: str, unit: str) -> None:
         """Raises Problem 403 where a unit ("" the whole contest) is not within the account's subtree."""
-        parents = {code: each.parent for code, each in self.book.units(contest).items()}
-        if not within(unit or None, account.subtree, parents):
+        if not within(unit or None, account.subtree, self._parents(contest)):
             raise Problem(403, "subtree", "Tài khoản của bạn không xem được đơn vị này.", field="unit")
+
+    def units(self, account: Account, contest: str) -> list[Unit]:
+        """The units whose reports the account may have."""
+        parents = self._parents(contest)
+        return [unit for code, unit in self.book.units(contest).items() if within(code, account.subtree, parents)]
+
+    def _parents(self, contest: str) -> dict[str, str | None]:
+        return {code: each.parent for code, each in self.book.units(contest).items()}
 
     async def job(self, account: Account, id: str) -> Job:
         """A job that the account may see. Raises Problem 404 or 403."""
@@ -77,8 +84,7 @@ class Desk:
         """The newest jobs of a contest that the account may see, `most` of them."""
         if account.subtree is None:
             return await self.jobs.of(contest, most)
-        parents = {code: each.parent for code, each in self.book.units(contest).items()}
-        return await self.jobs.of(contest, most, [code for code in parents if within(code, account.subtree, parents)])
+        return await self.jobs.of(contest, most, [unit.code for unit in self.units(account, contest)])
 
     async def form(self, contest: ContestPublished, unit: str) -> Form:
         """What a unit's papers say of it; where it has said nothing, the contest's owner stands for the whole contest."""
