@@ -103,7 +103,7 @@ class ReportPages:
             jobs=jobs,
             busy=any(job.open for job in jobs),
             units=units,
-            suggested=list(units.values())[: 5 * SHOWN],
+            suggested=self._desk.units(account, contest)[: 5 * SHOWN],
             trees=trees_of(found),
             values=dict.fromkeys(FIELDS, "") | {"unit": own, "as_of": f"{latest:%Y-%m-%dT%H:%M}"} | values,
             problem=problem,

@@ -7,10 +7,12 @@ import asyncio
 import csv
 import gzip
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -64,14 +66,14 @@ async def test_a_closed_round_becomes_a_result_that_anyone_recomputes(tmp_path: 
             await shows(organiser, f"{page}/prizes", "Công bố kết quả")
             assert "Kết quả chưa được công bố" in (await organiser.get(f"/ket-qua/{round}")).text
             await post(organiser, f"{page}/prizes", action="publish")
-            public = (await organiser.get(f"/ket-qua/{round}")).text
-            assert "Giải Nhất" in public
+            public = await organiser.get(f"/ket-qua/{round}")
+            assert "Giải Nhất" in public.text
             standings = await players.call("GET", f"/api/v1/rounds/{round}/standings")
             assert (standings["state"], len(standings["rows"])) == ("final", PEOPLE - 1)
             result = await players.call("GET", f"/api/v1/results/{other}", headers=players.tally.headers[other])
             assert result["rank"] is not None
 
-            file = gzip.decompress((await organiser.get(re.findall(r'href="(/ket-qua/[^"]+/tep/[0-9a-f]+)"', public)[0])).content)
+            file = await file_of(organiser, public)
             recomputed(tmp_path, file, commitment[0], players.tally.receipts[other], result["row_code"])
             assert f'["{result["row_person"]}",' in file.decode()
             awarded = await prizes_told(site, round)
@@ -119,6 +121,90 @@ async def test_a_wrong_key_is_mended_and_the_ranks_change_as_another_recomputes_
                     await asyncio.sleep(0.5)
         await players.close()
         site.hoithi("audit")
+
+
+async def test_equals_draw_for_prizes_of_a_round_and_of_all_as_a_stranger_draws_again(tmp_path: Path) -> None:
+    folder = tmp_path / "contest"
+    by_right_answers_alone(folder)
+    with Site(tmp_path, HOITHI_EXAMPLE="0", HOITHI_REVIEW_PACE_MS="0", HOITHI_REVIEW_PEOPLE="0") as site:
+        site.hoithi("contest", "load", str(folder))
+        players = Players(site.url, seed=83)
+        players.right = 1.0  # all are equal
+        await opened(players)
+        await players.play(30)
+        await players.check_results(180)
+        async with httpx.AsyncClient(base_url=site.url, cookies=organiser_cookies(site), follow_redirects=True) as organiser:
+            committed = {}
+            for subject in (players.round, players.contest["id"]):
+                found = re.search(r"[0-9a-f]{64}", (await organiser.get(f"/ket-qua/{subject}")).text)
+                assert found, subject
+                committed[subject] = found[0]
+            await close_round(site, players.round)
+            page = f"/console/rounds/{players.round}"
+            await shows(organiser, page, "Giải thưởng và công bố")
+            prizes = {"persons": "Giải Nhất: 1\nGiải Nhì: 2", "units": "Tập thể: 3"}
+            round = await published(organiser, f"{page}/prizes", players.round, committed[players.round], **prizes)
+            assert "30 đồng hạng 1" in round.text
+            awarded = await prizes_told(site, players.round)
+            assert [each.prize for each in awarded.persons if each.drawn] == ["Giải Nhất", "Giải Nhì", "Giải Nhì"]
+            attempt, receipt = next(iter(players.tally.receipts.items()))
+            mine = await players.call("GET", f"/api/v1/results/{attempt}", headers=players.tally.headers[attempt])
+            recomputed(tmp_path, await file_of(organiser, round), committed[players.round], receipt, mine["row_code"])
+
+            contest = players.contest["id"]
+            page = f"/console/rounds/{contest}/overall"
+            overall = await published(organiser, page, contest, committed[contest], persons="Giải toàn cuộc: 2")
+            assert "Giải toàn cuộc" in overall.text
+            (tmp_path / "contest.jsonl").write_bytes(await file_of(organiser, overall))
+            command = [sys.executable, VERIFY, tmp_path / "contest.jsonl", "--rounds", tmp_path / "result.jsonl"]
+            said = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)
+            assert said.returncode == 0, said.stdout + said.stderr
+            assert "1 lần bốc thăm" in said.stdout
+        await players.close()
+        site.hoithi("audit")
+
+
+def by_right_answers_alone(folder: Path) -> None:
+    """A contest of one round that is open now, ranked by nothing but right answers."""
+    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("headcounts*"))
+    text = (folder / "contest.yaml").read_text(encoding="utf-8")
+    now = datetime.now(UTC).replace(microsecond=0)
+    opens, closes = (now - timedelta(minutes=5)).isoformat(), (now + timedelta(days=1)).isoformat()
+    text = re.sub(r"^ranking: .*$", "ranking: [correct desc]", text, flags=re.MULTILINE)
+    text = re.sub(r"^  prediction: .*\n", "", text, flags=re.MULTILINE)
+    rounds = f"rounds:\n  - {{id: tuan-1, name: Tuần 1, opens: '{opens}', closes: '{closes}'}}\n"
+    text = re.sub(r"^rounds:\n(  - .*\n)+", rounds, text, flags=re.MULTILINE)
+    (folder / "contest.yaml").write_text(text, encoding="utf-8")
+
+
+async def opened(players: Players) -> None:
+    """Returns once a round is open."""
+    for _ in range(120):
+        for contest in await players.call("GET", "/api/v1/contests"):
+            shown = await players.call("GET", f"/api/v1/contests/{contest['id']}")
+            if "open" in {each["state"] for each in shown["rounds"]}:
+                await players.open()
+                return
+        await asyncio.sleep(0.5)
+    raise AssertionError("no round has opened")
+
+
+async def published(organiser: httpx.AsyncClient, page: str, subject: str, commitment: str, **prizes: str) -> httpx.Response:
+    """Prizes worked out, looked at and published, their draw on the way; returns the page that everyone sees."""
+    await post(organiser, page, action="settle", **prizes)
+    await shows(organiser, page, "Công bố kết quả")
+    assert "Biên bản bốc thăm" in (await organiser.get(page)).text
+    await post(organiser, page, action="publish")
+    public = await organiser.get(f"/ket-qua/{subject}")
+    assert "Biên bản bốc thăm" in public.text
+    assert commitment in public.text
+    return public
+
+
+async def file_of(organiser: httpx.AsyncClient, public: httpx.Response) -> bytes:
+    """The published file that a page of results leads to."""
+    path = re.findall(r'href="(/ket-qua/[^"]+/tep/[0-9a-f]+)"', public.text)[0]
+    return gzip.decompress((await organiser.get(path)).content)
 
 
 def another_key(players: Players) -> tuple[str, str, str, str, str]:

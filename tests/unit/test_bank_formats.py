@@ -89,6 +89,56 @@ def test_aiken() -> None:
     assert faults(sheet) == []
 
 
+TYPED = ("Bác Hồ ra đi tìm đường cứu nước ngày nào?", "Số nhà nào ở đường Châu Văn Liêm?",
+         'Câu nào của Bác; câu nào là “đúng”, "sai"?\nHãy đọc kỹ.', "Kiến An có bao nhiêu phần rừng?")  # fmt: skip
+RIGHT = [{0}, {1}, {0}, {2}]
+SAYINGS = ("Không có gì hơn độc lập, tự do", "Một; hai")
+
+
+def test_xlsx_of_libreoffice() -> None:
+    sheet = sample("libreoffice.xlsx")
+    options = [("5/6/1911", "19/5/1890", "2/9/1945"), ("007", "005", "012"), SAYINGS, ("50%", "1,5", "1000")]
+    assert [brief(row) for row in sheet.rows] == list(zip(TYPED, options, RIGHT, strict=True))
+    assert [row.question and row.question.topic for row in sheet.rows] == ["Tiểu sử"] * 3 + ["Địa phương"]
+    assert [w.message for w in sheet.rows[1].warnings] == ["Dòng này đang bị ẩn trong Excel.", "Ô gộp: lấy theo dòng {row}."]
+    assert faults(sheet) == []
+
+
+def test_ods_of_libreoffice_whose_formats_and_merged_cells_are_not_known() -> None:
+    sheet = sample("libreoffice.ods")
+    options = [("5/6/1911", "19/5/1890", "2/9/1945"), ("7", "005", "12"), SAYINGS, ("0,5", "1,5", "1000")]
+    assert [brief(row) for row in sheet.rows] == list(zip(TYPED, options, RIGHT, strict=True))
+    assert [row.question and row.question.topic for row in sheet.rows] == ["Tiểu sử", "", "", "Địa phương"]
+
+
+@pytest.mark.parametrize("encoding", ["utf8", "1258", "utf16", "nfd"])
+def test_csv_of_libreoffice_in_each_encoding(encoding: str) -> None:
+    sheet = sample(f"libreoffice-{encoding}.csv")
+    options = [("05/06/1911", "19/05/1890", "2/9/1945"), ("7", "005", "12"), SAYINGS, ("50%", "1,5", "1000")]
+    assert [brief(row) for row in sheet.rows] == list(zip(TYPED, options, RIGHT, strict=True))
+    assert [row.row for row in sheet.rows] == [3, 4, 5, 7]
+    assert faults(sheet) == []
+
+
+def test_gift_of_gift_wrapper() -> None:
+    sheet = sample("gift-wrapper.gift.txt")
+    assert [brief(row) for row in sheet.rows] == [
+        ("Bác Hồ sinh năm nào? (theo lý lịch)", ("1890 (Kỷ Hợi)", "1891", "1911"), {0}),
+        ("Bác ra đi từ đâu?\nHãy chọn một nơi.", ("Bến Nhà Rồng", "Cảng Hải Phòng", "Ga Huế"), {0}),
+    ]
+    assert faults(sheet) == []
+
+
+def test_xml_of_moodlexport() -> None:
+    sheet = sample("moodlexport.xml")
+    assert [brief(row) for row in sheet.rows[:2]] == [
+        ("Bác Hồ ra đi tìm đường cứu nước từ đâu?", ("Bến Nhà Rồng", "Cảng Hải Phòng & Đồ Sơn", "Ga Huế"), {0}),
+        ("Những nơi nào ở Hải Phòng?", ("Kiến An", "Đồ Sơn", "Sa Pa"), {0, 1}),
+    ]
+    assert {row.question.topic for row in sheet.rows if row.question} == {"Tiểu sử"}
+    assert faults(sheet) == [(3, "answer", "Dạng câu hỏi «{kind}» chưa dùng được.")]
+
+
 @pytest.mark.parametrize("name", ["excel-utf8.csv", "excel-1258.csv", "excel-unicode.txt"])
 def test_csv_of_excel_in_each_encoding(name: str) -> None:
     sheet = sample(name)

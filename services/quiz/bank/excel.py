@@ -84,6 +84,8 @@ def _line(
             value = grid[top][left] if left < len(grid[top]) else ""
             at = (top, left)
             said.append(Remark("Ô gộp: lấy theo dòng {row}.", "", {"row": top + 1}))
+        if isinstance(value, dt.time):
+            value = marks.negative.get(at, value)
         text, remark = _text(value, marks.formats.get(at, ""))
         if remark:
             said.append(remark)

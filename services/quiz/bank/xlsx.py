@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 from zipfile import ZipFile
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 MOST_COLUMNS = 200
 _REFERENCE = re.compile(r"([A-Z]{1,3})(\d{1,7})")
 _BUILT_IN = {9: "0%", 10: "0.00%"}
+_LOCALE = re.compile(r"\[\$[^\]]*\]")
+"""Of which country a format is, as LibreOffice writes in front of it: [$-42A]000."""
+
+_DAY_0 = date(1899, 12, 30)
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 
 
@@ -31,6 +36,8 @@ class Marks:
     hidden: set[int] = field(default_factory=set)
     formulas: set[tuple[int, int]] = field(default_factory=set)
     formats: dict[tuple[int, int], str] = field(default_factory=dict)
+    negative: dict[tuple[int, int], date] = field(default_factory=dict)
+    """Numbers below zero as the days of before 1900 that they are where the cell is a date: Excel has none, LibreOffice does."""
 
 
 def read_marks(archive: ZipFile, sheet: Sheet) -> dict[str, Marks]:
@@ -86,7 +93,8 @@ def _formats(archive: ZipFile) -> dict[str, str]:
             codes[int(element.get("numFmtId", "0"))] = element.get("formatCode", "")
         elif _tag(element) == "cellXfs":
             for index, style in enumerate(element):
-                code = codes.get(int(style.get("numFmtId", "0")), "").replace('"', "")
+                code = codes.get(int(style.get("numFmtId", "0")), "")
+                code = _LOCALE.sub("", code).replace('"', "")
                 if "%" in code or re.fullmatch("00+", code):
                     formats[str(index)] = code
     return formats
@@ -107,8 +115,11 @@ def _marks(archive: ZipFile, path: str, formats: dict[str, str]) -> Marks:
             at = (int(place[2]) - 1, _column(place[1]))
             if at[0] > 3 * MOST_ROWS or at[1] > MOST_COLUMNS:
                 raise Unreadable("Trang tính quá lớn: có ô ở {cell}.", cell=place[0])
-            if any(_tag(child) == "f" for child in element):
-                marks.formulas.add(at)
+            for child in element:
+                if _tag(child) == "f":
+                    marks.formulas.add(at)
+                elif _tag(child) == "v" and re.fullmatch(r"-\d{1,5}", child.text or ""):
+                    marks.negative[at] = _DAY_0 + timedelta(days=int(child.text or ""))
             if element.get("s", "") in formats:
                 marks.formats[at] = formats[element.get("s", "")]
     return marks

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple, get_args
 from zoneinfo import ZoneInfo
 
-from services.events import ContestBook, ContestPublished
+from services.events import ContestBook, ContestPublished, Unit
 from services.events.units import trees_of
 from services.kit.clock import Clock
 from services.kit.console.accounts import Account, within
@@ -65,6 +65,11 @@ class Desk:
         """Raises Problem 403 where a unit ("" the whole contest) is not within the account's subtree."""
         if not self._within(account, contest)(unit):
             raise Problem(403, "subtree", "Tài khoản của bạn không xem được đơn vị này.", field="unit")
+
+    def units(self, account: Account, contest: str) -> list[Unit]:
+        """The units whose reports the account may have."""
+        inside = self._within(account, contest)
+        return [unit for code, unit in self.book.units(contest).items() if inside(code)]
 
     def _within(self, account: Account, contest: str) -> Callable[[str], bool]:
         parents = {code: each.parent for code, each in self.book.units(contest).items()}
