@@ -31,7 +31,7 @@ FACTS = WriteConcern(w="majority", j=True)
 """For what must outlive a kill -9: acknowledged after the store's own fsync."""
 
 LOOSE = WriteConcern(w=1)
-"""For what can be made again from the log."""
+"""For what can be made again, from the log or otherwise: nobody who submits waits for its fsync."""
 
 DUPLICATE_KEY = 11000
 
@@ -66,8 +66,9 @@ def store_errors() -> Iterator[None]:
         raise StoreDown(str(error)) from error
 
 
-async def insert_facts(collection: Collection, documents: Sequence[Mapping[str, Any]]) -> set[str]:
-    """Inserts facts under their `_id`, in one unordered bulk with fsync. Returns the ids that were there already.
+async def insert_facts(collection: Collection, documents: Sequence[Mapping[str, Any]], *, loose: bool = False) -> set[str]:
+    """Inserts facts under their `_id`, in one unordered bulk; with fsync, unless they can be made again (`loose`). Returns the
+    ids that were there already.
 
     A repeat is a duplicate key and no error. Raises StoreDown; then any part of the bulk may have been written.
     """
@@ -75,7 +76,7 @@ async def insert_facts(collection: Collection, documents: Sequence[Mapping[str, 
         return set()
     with store_errors():
         try:
-            target = collection.with_options(write_concern=FACTS)
+            target = collection.with_options(write_concern=LOOSE if loose else FACTS)
             await target.insert_many([dict(document) for document in documents], ordered=False)
         except BulkWriteError as error:
             return {_duplicate(documents, failure) for failure in error.details["writeErrors"]}

@@ -171,7 +171,9 @@ class Cuts:
 
     async def put_shares(self, cut: Open, shares: Mapping[int, bytes]) -> None:
         """Notes what partitions add, packed; the first share of a partition stands. Raises StoreDown."""
-        await insert_facts(self._parts, [{"_id": f"{cut.id}/{p}", "body": Binary(share)} for p, share in shares.items()])
+        await insert_facts(
+            self._parts, [{"_id": f"{cut.id}/{p}", "body": Binary(share)} for p, share in shares.items()], loose=True
+        )
 
     async def shares_there(self, cut: Open) -> set[int]:
         """The partitions whose share is there. Raises StoreDown."""

@@ -20,7 +20,7 @@ from bson import Binary
 
 from services.kit.clock import time_of, us_of
 from services.kit.problems import Problem
-from services.kit.store import FACTS, find_ids, insert_facts, store_errors
+from services.kit.store import FACTS, LOOSE, find_ids, insert_facts, store_errors
 from services.reporting.report.figures import Form
 
 if TYPE_CHECKING:
@@ -109,6 +109,8 @@ class Jobs:
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._jobs: Collection = database["reports"].with_options(write_concern=FACTS)
+        # Who works on a job, and how far it is: after a crash of the store it is simply taken again.
+        self._course = self._jobs.with_options(write_concern=LOOSE)
         self._files, self._sources, self._clock = database["report_files"], database["report_sources"], clock
 
     async def prepare(self) -> None:
@@ -174,20 +176,19 @@ class Jobs:
                 await self._set(each["_id"], still, {"phase": "failed", "fault": FAULT})
                 continue
             lease = {"owner": owner, "lease": now + LEASE_S * 1_000_000, "tries": job.tries + 1}
-            if await self._set(job.id, still, lease):
+            if await self._set(job.id, still, lease, self._course):
                 return job
         return None
 
     async def hold(self, id: str, owner: str, phase: Phase, percent: int) -> bool:
         """Prolongs a lease and says how far the job is; False where the job was cancelled or is another's. Raises StoreDown."""
         lease = us_of(self._clock.now()) + LEASE_S * 1_000_000
-        return await self._set(
-            id, {"owner": owner, "phase": {"$in": list(OPEN)}}, {"phase": phase, "percent": percent, "lease": lease}
-        )
+        where = {"owner": owner, "phase": {"$in": list(OPEN)}}
+        return await self._set(id, where, {"phase": phase, "percent": percent, "lease": lease}, self._course)
 
     async def release(self, job: Job, owner: str) -> None:
         """Gives a job back, as it was taken, for whoever looks next. Raises StoreDown."""
-        await self._set(job.id, {"owner": owner}, {"owner": "", "lease": 0, "tries": job.tries})
+        await self._set(job.id, {"owner": owner}, {"owner": "", "lease": 0, "tries": job.tries}, self._course)
 
     async def fail(self, id: str, owner: str, fault: str) -> bool:
         """Gives a job up. Raises StoreDown."""
@@ -196,14 +197,14 @@ class Jobs:
     async def finish(self, id: str, owner: str, content: bytes) -> bool:
         """Keeps the file, then says that the job is ready; False where it was cancelled or is another's. Raises StoreDown."""
         digest = blake2b(content, digest_size=16).hexdigest()
-        await self._keep(self._files, f"{id}/{digest}", content)
+        await self._keep(self._files, f"{id}/{digest}", content, loose=True)  # one that is gone is made again
         made = {"digest": digest, "size": len(content), "made_at": self._clock.now(), "told": False}
         mine = {"owner": owner, "phase": {"$in": list(OPEN)}}
         if await self._set(id, mine, {"phase": "ready", "percent": 100, **made}):
             return True
         job = await self.get(id)
         if job is None or job.phase in ("cancelled", "failed"):  # another worker's file has the same name: it stays
-            await self._drop(id)
+            await self._drop([(id, digest, len(content))])
         return False
 
     async def file(self, job: Job) -> bytes:
@@ -220,12 +221,11 @@ class Jobs:
         stay: cut and sources are not a job's. Raises StoreDown."""
         old = {"phase": {"$in": list(_DONE)}, "asked_at": {"$lt": self._clock.now() - kept}}
         with store_errors():
-            ids = [str(each["_id"]) async for each in self._jobs.find(old, {"_id": 1})]
-        for id in ids:
-            await self._drop(id)
-            with store_errors():
-                await self._jobs.delete_one({"_id": id, **old})
-        return len(ids)
+            done = [each async for each in self._jobs.find(old, {"digest": 1, "size": 1})]
+        await self._drop([(each["_id"], each["digest"], each["size"]) for each in done if each.get("digest")])
+        with store_errors():
+            await self._jobs.delete_many({"_id": {"$in": [each["_id"] for each in done]}, **old})
+        return len(done)
 
     async def untold(self) -> list[Job]:
         """Jobs that are ready and of which nobody was told. Raises StoreDown."""
@@ -253,19 +253,21 @@ class Jobs:
         head = (await find_ids(self._sources, [key])).get(key)
         return await self._kept(self._sources, f"{key}/{head['digest']}") if head else None
 
-    async def _drop(self, id: str) -> None:
-        """Deletes all pieces of a job's files."""
+    async def _drop(self, files: Several[tuple[str, str, int]]) -> None:
+        """Deletes files, by job, digest and size."""
+        pieces = [key for id, digest, size in files for key in _pieces(f"{id}/{digest}", size)]
         with store_errors():
-            await self._files.delete_many({"_id": {"$gte": f"{id}/", "$lt": f"{id}0"}})  # "0" follows "/"
+            await self._files.delete_many({"_id": {"$in": pieces}})
 
-    async def _set(self, id: str, where: Mapping[str, Any], change: Mapping[str, Any]) -> bool:
+    async def _set(self, id: str, where: Mapping[str, Any], change: Mapping[str, Any], jobs: Collection | None = None) -> bool:
         with store_errors():
-            result = await self._jobs.update_one({"_id": id, **where}, {"$set": dict(change)})
+            result = await (self._jobs if jobs is None else jobs).update_one({"_id": id, **where}, {"$set": dict(change)})
         return bool(result.matched_count)
 
-    async def _keep(self, files: Collection, key: str, content: bytes) -> None:
-        for number, start in enumerate(range(0, max(len(content), 1), _PIECE)):
-            await insert_facts(files, [{"_id": f"{key}/{number}", "body": Binary(content[start : start + _PIECE])}])
+    async def _keep(self, files: Collection, key: str, content: bytes, *, loose: bool = False) -> None:
+        for number, piece in enumerate(_pieces(key, len(content))):
+            start = number * _PIECE
+            await insert_facts(files, [{"_id": piece, "body": Binary(content[start : start + _PIECE])}], loose=loose)
 
     async def _kept(self, files: Collection, key: str) -> bytes:
         pieces: list[bytes] = []
@@ -290,6 +292,11 @@ class Forms:
         with store_errors():
             body = {"form": Binary(msgspec.json.encode(form))}
             await self._forms.update_one({"_id": f"{contest}/{unit}"}, {"$set": body}, upsert=True)
+
+
+def _pieces(key: str, size: int) -> list[str]:
+    """The ids under which a file of that size lies."""
+    return [f"{key}/{number}" for number in range(max(1, -(-size // _PIECE)))]
 
 
 def _sources_key(contest: str, as_of: datetime) -> str:
