@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
 PATIENCE_S = 30.0
@@ -18,12 +18,15 @@ NICE = 10
 """How far it lets others go first then."""
 
 
-class Failed(Exception):
-    """It ended badly, or took too long; the text says what it said last, `status` how it ended."""
+Beat = Callable[[str], Awaitable[object]]
 
-    def __init__(self, text: str, status: int | None = None) -> None:
+
+class Failed(Exception):
+    """It ended badly, or took too long: `status` is how it ended, `last` what it said last."""
+
+    def __init__(self, text: str, status: int | None = None, last: str = "") -> None:
         super().__init__(text)
-        self.status = status
+        self.status, self.last = status, last
 
 
 async def aside(
@@ -31,14 +34,16 @@ async def aside(
     task: bytes,
     *,
     seconds: float,
-    hear: Callable[[str], None] = lambda line: None,
+    beat: Beat | None = None,
+    every: float = 0.5,
     env: Mapping[str, str] | None = None,
 ) -> bytes:
-    """The result. `hear` is told each line that it says. Raises Failed. Who is cancelled meanwhile ends the process."""
+    """The result. Meanwhile `beat` is awaited every so many seconds with what the process said last; what it raises ends the
+    process, and so does who cancels this. Raises Failed."""
     for lower, most in ((_idle, min(PATIENCE_S, seconds)), (_nice, seconds)):
         with suppress(TimeoutError):
             async with asyncio.timeout(most):
-                return await _run(command, task, lower, hear, env)
+                return await _run(command, task, lower, beat, every, env)
     raise Failed("it takes too long")
 
 
@@ -55,25 +60,40 @@ def _nice(pid: int) -> None:
 
 
 async def _run(
-    command: Sequence[str], task: bytes, lower: Callable[[int], None], hear: Callable[[str], None], env: Mapping[str, str] | None
+    command: Sequence[str],
+    task: bytes,
+    lower: Callable[[int], None],
+    beat: Beat | None,
+    every: float,
+    env: Mapping[str, str] | None,
 ) -> bytes:
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe, env=env)
-    assert process.stdin
-    assert process.stdout
-    assert process.stderr
     said: list[str] = []
+    talking = asyncio.create_task(_talk(process, task, said))
     try:
         with suppress(ProcessLookupError):  # it ended at once: its status will say so
             lower(process.pid)
-        _, result, _ = await asyncio.gather(_feed(process.stdin, task), process.stdout.read(), _hear(process.stderr, said, hear))
-        status = await process.wait()
+        while not (await asyncio.wait({talking}, timeout=every))[0]:
+            if beat is not None:
+                await beat(said[-1] if said else "")
+        result = talking.result()
     finally:
+        talking.cancel()
         if process.returncode is None:
             process.kill()
             await process.wait()
-    if status:
-        raise Failed(f"exit status {status}: {' '.join(said)}", status)
+    if process.returncode:
+        raise Failed(f"exit status {process.returncode}: {' '.join(said)}", process.returncode, said[-1] if said else "")
+    return result
+
+
+async def _talk(process: asyncio.subprocess.Process, task: bytes, said: list[str]) -> bytes:
+    assert process.stdin
+    assert process.stdout
+    assert process.stderr
+    _, result, _ = await asyncio.gather(_feed(process.stdin, task), process.stdout.read(), _hear(process.stderr, said))
+    await process.wait()
     return result
 
 
@@ -84,8 +104,7 @@ async def _feed(stream: asyncio.StreamWriter, task: bytes) -> None:
     stream.close()
 
 
-async def _hear(stream: asyncio.StreamReader, said: list[str], hear: Callable[[str], None]) -> None:
+async def _hear(stream: asyncio.StreamReader, said: list[str]) -> None:
     async for line in stream:
         said.append(line.decode(errors="replace").rstrip())
         del said[:-20]
-        hear(said[-1])

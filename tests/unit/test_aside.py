@@ -12,7 +12,10 @@ import pytest
 from services.kit import aside as kit
 from services.kit.aside import Failed, aside
 
-ECHO = "import sys; print('half', file=sys.stderr); sys.stdout.buffer.write(sys.stdin.buffer.read()[::-1])"
+ECHO = (
+    "import time; print('half', file=sys.stderr, flush=True); time.sleep(0.3); "
+    "sys.stdout.buffer.write(sys.stdin.buffer.read()[::-1])"
+)
 POLICY = "import os; sys.stdin.read(); print(os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0))"
 MINE = os.getpriority(os.PRIO_PROCESS, 0)
 
@@ -23,9 +26,13 @@ def python(code: str) -> tuple[str, ...]:
 
 async def test_a_task_goes_in_its_result_comes_out_and_it_is_heard() -> None:
     heard: list[str] = []
+
+    async def beat(last: str) -> None:
+        heard.append(last)
+
     task = os.urandom(3_000_000)
-    assert await aside(python(ECHO), task, seconds=20, hear=heard.append) == task[::-1]
-    assert heard == ["half"]
+    assert await aside(python(ECHO), task, seconds=20, beat=beat, every=0.05) == task[::-1]
+    assert heard[-1] == "half"
 
 
 @pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="only Linux has idle processes; elsewhere it is nice 19")
@@ -61,3 +68,11 @@ async def test_what_takes_too_long_or_is_not_wanted_any_more_is_ended(monkeypatc
         await task
     with pytest.raises(ProcessLookupError):
         os.kill(int(file.read_text()), 0)
+
+
+async def test_a_beat_that_raises_ends_it() -> None:
+    async def beat(last: str) -> None:
+        raise KeyError(last)
+
+    with pytest.raises(KeyError):
+        await aside(python("import time; time.sleep(60)"), b"", seconds=30, beat=beat, every=0.01)

@@ -6,7 +6,6 @@ It runs in a process of its own with bounded memory and time: whatever a file do
 
 from __future__ import annotations
 
-import os
 import resource
 import sys
 from collections.abc import Callable, Sequence
@@ -162,7 +161,6 @@ def _check_id(row: Row, question: Question, given: bool, ids: dict[str, int]) ->
 
 def main() -> None:
     """What the process does."""
-    os.nice(5)
     for limit, most in ((resource.RLIMIT_AS, MOST_MEMORY), (resource.RLIMIT_CPU, MOST_SECONDS)):
         with suppress(ValueError, OSError):  # not every system lets itself be bounded
             resource.setrlimit(limit, (most, most))

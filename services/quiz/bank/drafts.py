@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import time
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +15,7 @@ import msgspec
 import structlog
 from bson import Binary
 
+from services.kit.aside import Failed, aside
 from services.kit.clock import Clock
 from services.kit.store import store_errors
 from services.quiz.bank.check import MOST_SECONDS, Checked, Job
@@ -33,6 +32,7 @@ ROWS_TOGETHER = 200
 """Rows in one document: with the longest texts still below the store's 16 MB."""
 
 State = Literal["reading", "ready", "failed", "imported"]
+CHECKING = (sys.executable, "-m", "services.quiz.bank.check")
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "HOME")
 
 log = structlog.get_logger(__name__)
@@ -158,43 +158,15 @@ class Drafts:
 
 async def run(job: Job, tell: Callable[[int, int], Awaitable[None]]) -> Checked:
     """Has a file checked by a process of its own, which may die of it. Raises CheckFailed."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.quiz.bank.check",
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-    )  # fmt: skip
-    assert process.stdin
-    assert process.stdout
-    assert process.stderr
-    writer, said = process.stdin, b""
+    env = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
 
-    async def feed() -> None:
-        with suppress(BrokenPipeError, ConnectionResetError):
-            writer.write(msgspec.msgpack.encode(job))
-            await writer.drain()
-            writer.close()
-
-    async def follow(errors: asyncio.StreamReader) -> None:
-        nonlocal said
-        last = 0.0
-        async for line in errors:
-            words = line.split()
-            if len(words) == 2 and all(word.isdigit() for word in words):
-                if time.monotonic() - last > 0.4:
-                    last = time.monotonic()
-                    await tell(int(words[0]), int(words[1]))
-            else:
-                said = line
+    async def beat(last: str) -> None:
+        done, _, of = last.partition(" ")
+        if done.isdigit() and of.isdigit():
+            await tell(int(done), int(of))
 
     try:
-        async with asyncio.timeout(2 * MOST_SECONDS):
-            _, body, _ = await asyncio.gather(feed(), process.stdout.read(), follow(process.stderr))
-            status = await process.wait()
-    except TimeoutError as error:
-        raise CheckFailed("took too long") from error
-    finally:
-        if process.returncode is None:
-            process.kill()
-    if status:
-        raise CheckFailed(f"ended with {status}: {said[:200]!r}")
+        body = await aside(CHECKING, msgspec.msgpack.encode(job), seconds=2 * MOST_SECONDS, beat=beat, env=env)
+    except Failed as error:
+        raise CheckFailed(str(error)) from error
     return msgspec.msgpack.decode(body, type=Checked)

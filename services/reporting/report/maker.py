@@ -148,22 +148,19 @@ class Maker:
     async def _rendered(self, job: Job, task: bytes, stop: Callable[[], bool]) -> bytes:
         """What the process makes of a task; it is ended where the job is cancelled or time is up. Raises Lost, or Problem where
         it fails."""
-        said: list[str] = []
-        making = asyncio.create_task(aside(self._command, task, seconds=self._render_s, hear=said.append))
+
+        async def beat(last: str) -> None:
+            if stop():
+                await self._stopped(job)
+            await self._hold(job, "rendering", 20 + (75 * int(last) // 100 if last.isdigit() else 0))
+
         try:
-            while not (await asyncio.wait({making}, timeout=_HOLD_S))[0]:
-                if stop():
-                    await self._stopped(job)
-                await self._hold(job, "rendering", 20 + 75 * _percent(said) // 100)
-            return making.result()
+            return await aside(self._command, task, seconds=self._render_s, beat=beat, every=_HOLD_S)
         except Failed as error:
             if error.status == REFUSED:
-                raise Problem(422, "report", said[-1]) from error
+                raise Problem(422, "report", error.last) from error
             log.error("report.failed", report=job.id, why=str(error))
             raise Problem(500, "report", FAULT) from error
-        finally:
-            making.cancel()
-            await asyncio.wait({making})
 
     async def _tell(self) -> None:
         """Says which reports are ready."""
@@ -179,7 +176,3 @@ class Maker:
             )
             await self._runtime.bus.publish([self._runtime.outgoing(event)])
             await self._jobs.told(job.id)
-
-
-def _percent(said: list[str]) -> int:
-    return next((int(line) for line in reversed(said) if line.isdigit()), 0)
