@@ -52,7 +52,7 @@ class Problem(Exception):
 
 TITLES = {
     400: "Yêu cầu không đọc được",
-    401: "Chưa xác thực",
+    401: "Cần đăng nhập",
     403: "Không có quyền",
     404: "Không tìm thấy",
     405: "Cách gọi không được hỗ trợ",

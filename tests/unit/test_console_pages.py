@@ -72,6 +72,21 @@ async def test_the_admin_link_recovers_a_lost_city_account(house: ConsoleHouse) 
     assert "account.recovered" in await house.actions()
 
 
+async def test_a_page_sends_who_is_not_signed_in_to_do_so_and_back(house: ConsoleHouse) -> None:
+    page, browser = {"accept": "text/html"}, house.browser()
+    browser.follow_redirects = False
+    sent = await browser.get("/console/audit-log?page=2&q=a", headers=page)
+    assert (sent.status_code, sent.headers["location"]) == (
+        303,
+        "/console/sign-in?next=%2Fconsole%2Faudit-log%3Fpage%3D2%26q%3Da",
+    )
+    assert (await browser.get(sent.headers["location"], headers=page)).status_code == 200
+    assert (await browser.get("/console/audit-log?page=2")).status_code == 401, "no page was asked for"
+    posted = await browser.post("/console/accounts/invite", data={}, headers=page)
+    assert posted.status_code == 401
+    assert posted.text.count('class="button"') == 1, "one button is the next step"
+
+
 async def test_password_and_code_then_in(house: ConsoleHouse) -> None:
     app, _ = await set_code(await found(house), house.clock)
     browser = house.browser()

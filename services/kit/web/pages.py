@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache, partial
 from hashlib import blake2b
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -93,8 +94,11 @@ def render(request: Request, template: str, status: int = 200, **context: Any) -
 
 
 def problem_response(request: Request, problem: Problem) -> Response:
-    """A problem as a page where a browser asked for one, else as a problem document."""
+    """A problem as a page where a browser asked for one, else as a problem document. Who is not signed in comes to do so."""
     page = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
+    if page and problem.code == "session" and request.method == "GET":
+        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/console/sign-in?{urlencode({'next': here})}", 303)
     if page:
         response: Response = render(request, "error.html", problem.status, problem=problem.document(language(request)))
     else:
