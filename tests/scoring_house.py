@@ -29,6 +29,7 @@ from services.scoring.mending import Trials
 from services.scoring.organisers import Organisers
 from services.scoring.overall_api import OverallApi
 from services.scoring.overall_pages import OverallPages
+from services.scoring.pages import Pages
 from services.scoring.prizes import Award
 from services.scoring.public_pages import PublicPages
 from services.scoring.settle_pages import SettlePages
@@ -124,6 +125,9 @@ class ScoringHouse:
             OverallPages(self.closing, self.book, self.settlements, organisers),
             OverallApi(self.closing, self.book, self.settlements, organisers),
             StatsApi(self.book, self.casebook, self.settlements, self.clock),
+            Pages(
+                self.book, self.casebook, Verdicts(self.store), self.standings, Jury(runtime, self.book), self.trials, self.clock
+            ),
         ):
             router.include_router(part.router)
         return router

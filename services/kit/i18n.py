@@ -56,7 +56,11 @@ def show_rate(percent: float, language: str) -> str:
     return f"{number}\u00a0%" if language == "vi" else f"{number}%"
 
 
-def show_number(number: float, language: str) -> str:
-    """A number with the separators of the language, e.g. "48.210"."""
-    text: str = format_decimal(number, locale=language)
+def show_number(number: float, language: str, decimals: int | None = None) -> str:
+    """A number with the separators of the language, e.g. "48.210"; with so many decimals, where they are said, e.g. "245,120"."""
+    if decimals is None:
+        pattern = None
+    else:
+        pattern, number = f"#,##0.{'0' * decimals}", round(number, decimals) + 0.0  # no "-0"
+    text: str = format_decimal(number, pattern, locale=language)
     return text

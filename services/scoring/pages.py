@@ -25,14 +25,15 @@ from services.scoring.mending import Trials, seen
 from services.scoring.statistics import doubtful
 from services.scoring.store import Head, Standings, Verdicts
 
-Step = Literal["running", "judging", "review", "ranking", "ranked"]
+Step = Literal["running", "judging", "review", "ranking", "ranked", "published"]
 
 STEPS: dict[Step, str] = {
     "running": "Vòng thi chưa kết thúc",
     "judging": "Đang đối soát và chấm những bài cuối cùng",
     "review": "Chờ xem xét bất thường",
     "ranking": "Đang xếp hạng",
-    "ranked": "Đã xếp hạng",
+    "ranked": "Xét giải",
+    "published": "Đã công bố",
 }
 
 STATES: dict[RoundState, str] = {
@@ -167,8 +168,9 @@ class Pages:
         """How each question did."""
         progress = await self._progress(round)
         sums = progress.review.sums if progress.review else {}
-        ordered = sorted(sums.items(), key=lambda item: (item[1].facility or 0, item[0]))
-        return render(request, "questions.html", progress=progress, items=ordered, doubtful=set(doubtful(sums)))
+        wrong = set(doubtful(sums))
+        ordered = sorted(sums.items(), key=lambda item: (item[0] not in wrong, item[1].facility or 0, item[0]))
+        return render(request, "questions.html", progress=progress, items=ordered, doubtful=wrong)
 
     async def key(self, request: Request, session: Organiser, round: str) -> Response:
         """What the newest proposed key would change."""
@@ -188,7 +190,9 @@ class Pages:
         if head is not None and (head.closes != us_of(plan.closes) or review is None or head.marks != review.basis):
             head = None
         step: Step = "running"
-        if state in ("closed", "final"):
+        if state == "final":
+            step = "published"
+        elif state == "closed":
             step = "judging" if review is None else "review" if cases["open"] else "ranked" if head else "ranking"
         return Progress(plan=plan, contest=contest, state=state, step=step, cases=cases, review=review, head=head)
 
