@@ -60,14 +60,17 @@ def csv_lines(text: str, note: Note) -> Iterator[tuple[int, list[str]]]:
             yield row, cells
 
 
-def rows(file: str, text: str | None, needed: tuple[str, ...], faults: Faults) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a CSV with the line each begins at; columns may be separated by commas or semicolons."""
+def rows(
+    file: str, text: str | None, needed: tuple[str, ...], faults: Faults, names: Mapping[str, str] | None = None
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a CSV with the line each begins at; columns may be separated by commas or semicolons. `names`: what else a
+    column may be called, in lower case, by which it is meant."""
     if text is None:
         return
     columns: list[str] = []
     for row, cells in csv_lines(text, lambda row, message: faults.add(file, row, None, message)):
         if not columns:
-            columns = [cell.lower() for cell in cells]
+            columns = [(names or {}).get(cell.lower(), cell.lower()) for cell in cells]
             if not _check_columns(file, row, columns, needed, faults):
                 return
         elif len(cells) != len(columns):

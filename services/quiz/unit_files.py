@@ -22,6 +22,15 @@ NEEDED = {
 }
 """The columns without which a file cannot be read; the others may be left out."""
 
+HEADINGS = {
+    "code": "Mã", "parent": "Cấp trên", "name": "Tên", "kind": "Loại", "tree": "Cây", "since": "Từ ngày",
+    "until": "Đến trước ngày", "date": "Từ ngày", "change": "Biến động", "unit": "Đơn vị", "to": "Đơn vị nhận",
+}  # fmt: skip
+"""What columns are called in front of people."""
+
+NAMES = {HEADINGS[column].lower(): column for column in (*NEEDED[UNITS], "tree")}
+"""How columns may be called besides: as in the file that organisers fill in."""
+
 Row = tuple[int, dict[str, str]]
 
 
@@ -36,7 +45,7 @@ class UnitFiles:
         self._faults, self._forest = faults, Forest(trees, held)
         self._lines: dict[tuple[str, str], tuple[str, int]] = {}
         self.rows: dict[str, list[Row]] = {
-            name: list(rows(name, texts[name], needed, faults)) for name, needed in NEEDED.items() if name in texts
+            name: list(rows(name, texts[name], needed, faults, NAMES)) for name, needed in NEEDED.items() if name in texts
         }
         if UNITS in self.rows and texts[UNITS] is not None:
             self._take_units(self.rows[UNITS])

@@ -14,6 +14,7 @@ from services.events import ContestPublished
 from services.kit.runtime import Face
 from services.quiz.authoring.pages import ContestPages
 from services.quiz.authoring.unit_pages import UnitTreePages
+from services.quiz.authoring.units import read
 from tests.console_house import ConsoleHouse, token
 from tests.unit.test_publishing import ROUND
 from tests.unit.test_publishing import House as QuizHouse
@@ -76,6 +77,23 @@ async def test_a_file_is_tried_and_taken_and_told(desk: Desk) -> None:
     assert [unit.code for unit in desk.told().units] == ["HP", "A", "B", "KA", "A1"]
     assert await desk.console.actions() == ["units.imported"]
     assert (await desk.send(digest="0" * 16)).status_code == 409
+
+
+@pytest.mark.parametrize("lang", ["vi", "en"])
+async def test_the_file_to_fill_in_reads_as_it_is(desk: Desk, lang: str) -> None:
+    file = await desk.browser.get(f"{HERE}/mau.xlsx", headers={"accept-language": lang})
+    sheet = read(file.content)
+    assert [(unit.code, unit.parent) for unit in sheet.units] == [("HP", None), ("HP-KA", "HP"), ("HP-KA-THPT", "HP-KA")]
+    assert sheet.good
+
+
+async def test_a_good_file_shows_its_first_rows_in_words_and_what_people_wrote_as_text(desk: Desk) -> None:
+    rows = "".join(f"C{n},HP,Phường {n},ward\n" for n in range(20))
+    named = UNITS.replace("code,parent,name,kind", "Mã,Cấp trên,Tên,Loại").replace("Hải Phòng", "<b>Hải Phòng</b>")
+    tried = await desk.send(file=named + rows)
+    assert "Phường, xã" in tried.text
+    assert "&lt;b&gt;Hải Phòng" in tried.text
+    assert "Còn 15 dòng nữa." in tried.text
 
 
 async def test_a_merge_is_looked_at_made_and_told(desk: Desk) -> None:

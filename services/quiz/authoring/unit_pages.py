@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
-from typing import NamedTuple, cast, get_args
+from typing import Any, NamedTuple, cast, get_args
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -13,6 +14,7 @@ from starlette.datastructures import UploadFile
 
 from services.events import ContestBook, Unit
 from services.events.units import TERRITORY
+from services.kit.i18n import translate
 from services.kit.problems import Problem
 from services.kit.sheets import read_day
 from services.kit.web import language, render
@@ -22,12 +24,15 @@ from services.quiz.authoring.commands import Authoring
 from services.quiz.authoring.drafts import ContestDraft
 from services.quiz.authoring.pages import read_at, said
 from services.quiz.authoring.units import COLUMNS, Outlook, UnitSheet, outlook
-from services.quiz.unit_files import tables
+from services.quiz.bank.template import SPREADSHEET, Column, to_fill_in
+from services.quiz.unit_files import HEADINGS, tables
 from services.quiz.unit_trees import Change, Kind, shown
 from services.quiz.units import fold
 
 SHOWN_ROWS = 300
 """Rows of a file that a dry run shows; all that have a fault come first."""
+GOOD_ROWS = 10
+"""Rows that it shows of a file without a fault."""
 LISTED = 5_000
 """Units that a form proposes while one types."""
 
@@ -39,10 +44,22 @@ KINDS: dict[Kind, str] = {
 }
 """What may become of a unit, in words."""
 
-HEADINGS = {
-    "code": "Mã", "parent": "Cấp trên", "name": "Tên", "kind": "Loại", "tree": "Cây", "since": "Từ ngày",
-    "until": "Đến trước ngày", "date": "Từ ngày", "change": "Biến động", "unit": "Đơn vị", "to": "Đơn vị nhận",
+KIND_NAMES = {
+    "city": "Thành phố", "district": "Quận, huyện", "ward": "Phường, xã", "school": "Trường học", "union": "Công đoàn",
+    "agency": "Cơ quan", "organisation": "Tổ chức",
 }  # fmt: skip
+"""The kinds of units of our examples, in words; an organiser may write any other."""
+
+SAID: dict[str, Mapping[Any, str]] = {"kind": KIND_NAMES, "change": KINDS}
+"""The columns that a dry run shows in words."""
+
+_TEMPLATE = (
+    ("name", 40, ("Thành phố Hải Phòng", "Phường Kiến An", "Trường THPT Kiến An"), "Tên đầy đủ, như người dự thi đọc."),
+    ("code", 16, ("HP", "HP-KA", "HP-KA-THPT"), "Mỗi đơn vị một mã, không đổi về sau. Mã đứng trong đường dẫn của mã QR."),
+    ("parent", 16, ("", "HP", "HP-KA"), "Mã của đơn vị cấp trên; để trống ở cấp cao nhất."),
+    ("kind", 20, ("Thành phố", "Phường, xã", "Trường học"), "Ví dụ: Phường, xã; Trường học; Cơ quan."),
+)
+"""The columns of the file to fill in: width, examples, hint."""
 
 
 class Shown(NamedTuple):
@@ -66,6 +83,7 @@ class UnitTreePages:
         post("/cay")(self.trees)
         post("/bien-dong")(self.change)
         get("/{file}.csv")(self.file)
+        get("/mau.xlsx")(self.template)
 
     async def units(self, request: Request, _: Organiser, contest: str) -> Response:
         """The units as they are, and what may be done to them."""
@@ -73,7 +91,8 @@ class UnitTreePages:
 
     async def _page(self, request: Request, draft: ContestDraft, about: Shown) -> Response:
         sheet, problem, lang = about.sheet, about.problem, language(request)
-        rows = sorted(sheet.rows, key=lambda row: not row.faults)[:SHOWN_ROWS] if sheet else []
+        rows = sorted(sheet.rows, key=lambda row: not row.faults)[: GOOD_ROWS if sheet.good else SHOWN_ROWS] if sheet else []
+        columns = COLUMNS[sheet.kind] if sheet else ()
         names = {unit.code: unit.name for unit in draft.units}
         return render(
             request,
@@ -81,8 +100,11 @@ class UnitTreePages:
             problem.status if problem else 200 if sheet is None or sheet.good else 422,
             draft=draft,
             sheet=sheet,
-            headings=[HEADINGS[column] for column in COLUMNS[sheet.kind]] if sheet else [],
-            verdicts=[(row, [fault.show(lang).partition(": ")[2] for fault in row.faults]) for row in rows],
+            headings=[HEADINGS[column] for column in columns],
+            verdicts=[
+                (row, _said(columns, row.cells, lang), [fault.show(lang).partition(": ")[2] for fault in row.faults])
+                for row in rows
+            ],
             faults=[fault.show(lang) for fault in sheet.faults] if sheet else [],
             problem=said(request, problem),
             values=about.values,
@@ -96,6 +118,17 @@ class UnitTreePages:
             files=sorted(tables(draft.trees, draft.units)),
             unpublished=await self._authoring.unpublished(draft),
         )
+
+    async def template(self, request: Request, _: Organiser) -> Response:
+        """The Excel file to fill in with units."""
+        vietnamese = language(request) == "vi"
+        say = partial(translate, language=language(request))
+        columns = [
+            Column(HEADINGS[column] if vietnamese else column, width, list(map(say, examples)), say(hint))
+            for column, width, examples, hint in _TEMPLATE
+        ]
+        headers = {"Content-Disposition": 'attachment; filename="mau-don-vi.xlsx"'}
+        return Response(to_fill_in(say("Đơn vị"), columns), media_type=SPREADSHEET, headers=headers)
 
     async def import_units(self, request: Request, _: Organiser, form: OrganiserForm, contest: str) -> Response:
         """A file: its dry run. Its digest: the import of what was tried."""
@@ -149,6 +182,12 @@ class UnitTreePages:
             raise Problem(404, "file", "Không có tệp này.")
         headers = {"Content-Disposition": f'attachment; filename="{contest}-{file}.csv"'}
         return Response("\ufeff" + text, media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _said(columns: Sequence[str], cells: Sequence[str], lang: str) -> list[str]:
+    """The cells of a row as they are shown."""
+    words = [SAID.get(column, {}).get(cell) for column, cell in zip(columns, cells, strict=True)]
+    return [cell if word is None else translate(word, lang) for cell, word in zip(cells, words, strict=True)]
 
 
 def _trees(draft: ContestDraft) -> list[tuple[str, str, int]]:

@@ -20,7 +20,7 @@ from services.quiz.unit_trees import Change, Forest, Refused
 MOST = 20_000
 
 COLUMNS = {
-    UNITS: ("code", "parent", "name", "kind", "tree"),
+    UNITS: ("name", "code", "parent", "kind", "tree"),
     TREES: ("tree", "code", "parent", "since", "until"),
     CHANGES: ("date", "change", "unit", "to", "tree"),
 }

@@ -25,7 +25,7 @@ from services.quiz.bank.drafts import Draft, Drafts
 from services.quiz.bank.rules import DIFFICULTIES, OPTIONS, fold, question_of
 from services.quiz.bank.sheet import Remark, Row
 from services.quiz.bank.store import Bank, Entry, Media
-from services.quiz.bank.template import DIFFICULTY, NAMES, template
+from services.quiz.bank.template import DIFFICULTY, NAMES, SPREADSHEET, template
 from services.quiz.bank.text import clean
 from services.quiz.domain import LETTERS, Question, picture_path
 
@@ -37,7 +37,6 @@ LARGEST = 20 * 1024 * 1024
 QUESTIONS_A_PAGE, ROWS_A_PAGE = 25, 50
 KEPT_PICTURES = 64 * 1024 * 1024
 """Bytes of pictures that a process keeps at hand."""
-SPREADSHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 AFTER = ("answer", "source", "explanation", "alt")
 """The cells of a question after its options."""

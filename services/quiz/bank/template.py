@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import xlsxwriter
+
+SPREADSHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+"""The media type."""
 
 ROWS = 5000
 """Rows that the lists to choose from reach down to."""
@@ -47,24 +51,51 @@ _EXAMPLE = {
 }
 
 
+class Column(NamedTuple):
+    """A column of a file to fill in: its examples, one a row; a hint that is shown in its cells; the words to choose from."""
+
+    heading: str
+    width: int
+    examples: Sequence[str] = ()
+    hint: str = ""
+    choices: Sequence[str] = ()
+
+
 def template(say: Callable[[str], str]) -> bytes:
-    """The file, in the language that `say` translates to. All cells are text, so that Excel makes no dates of them."""
+    """The file, in the language that `say` translates to."""
+    columns = []
+    for column in COLUMNS:
+        example = _EXAMPLE.get(column, "")
+        columns.append(
+            Column(
+                say(NAMES[column]),
+                _WIDTHS.get(column, 18),
+                [say(example) if column == "difficulty" else example],
+                say(_HINTS[column]) if column in _HINTS else "",
+                [say(word) for word in DIFFICULTY.values()] if column == "difficulty" else (),
+            )
+        )
+    return to_fill_in(say("Câu hỏi"), columns)
+
+
+def to_fill_in(title: str, columns: Sequence[Column]) -> bytes:
+    """An Excel file of one sheet, to be filled in. All cells are text, so that Excel makes no dates of them."""
     body = io.BytesIO()
     book = xlsxwriter.Workbook(body, {"in_memory": True})
-    sheet = book.add_worksheet(say("Câu hỏi"))
+    sheet = book.add_worksheet(title)
     head = book.add_format({"bold": True, "bg_color": "#A3161C", "font_color": "#FFFFFF", "border": 1, "text_wrap": True})
     text = book.add_format({"num_format": "@", "text_wrap": True, "valign": "top"})
-    for place, column in enumerate(COLUMNS):
-        sheet.set_column(place, place, _WIDTHS.get(column, 18), text)
-        sheet.write_string(0, place, say(NAMES[column]), head)
-        if column in _EXAMPLE:
-            example = say(_EXAMPLE[column]) if column == "difficulty" else _EXAMPLE[column]
-            sheet.write_string(1, place, example, text)
-        if column in _HINTS:
-            hint = {"validate": "any", "input_title": say(NAMES[column]), "input_message": say(_HINTS[column])}
+    for place, column in enumerate(columns):
+        sheet.set_column(place, place, column.width, text)
+        sheet.write_string(0, place, column.heading, head)
+        for row, example in enumerate(column.examples, 1):
+            if example:
+                sheet.write_string(row, place, example, text)
+        if column.hint:
+            hint = {"validate": "any", "input_title": column.heading, "input_message": column.hint}
             sheet.data_validation(1, place, ROWS, place, hint)
-    place = COLUMNS.index("difficulty")
-    sheet.data_validation(1, place, ROWS, place, {"validate": "list", "source": [say(word) for word in DIFFICULTY.values()]})
+        if column.choices:
+            sheet.data_validation(1, place, ROWS, place, {"validate": "list", "source": list(column.choices)})
     sheet.freeze_panes(1, 0)
     book.close()
     return body.getvalue()
