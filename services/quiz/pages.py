@@ -18,7 +18,7 @@ from fastapi.responses import RedirectResponse
 from services.events import ContestBook, ContestPublished, RoundPlan, Unit, state_at
 from services.events.contests import RoundState
 from services.kit.clock import Clock
-from services.kit.console.accounts import within
+from services.kit.console.accounts import Account, within
 from services.kit.problems import Problem
 from services.kit.settings import Settings
 from services.kit.web import render
@@ -29,11 +29,13 @@ from services.quiz.authoring.store import Drafts
 from services.quiz.authoring.words import explain
 from services.quiz.posters import MOST_SHEETS, Paper, Posters, sheet
 from services.quiz.receipts import BadReceipt, ReceiptReport
-from services.quiz.units import UnitDays
+from services.quiz.units import Hit, UnitDays
 
 UNIT_COOKIE = "hoithi_unit"
 UNIT_SECONDS = 90 * 24 * 3600
 RECEIPT_CHARACTERS = 8000
+HITS = 6
+"""Units that a search in the console shows."""
 
 STATES: dict[RoundState, str] = {
     "upcoming": "Sắp mở",
@@ -281,13 +283,12 @@ class ConsolePages:
         self.router.add_api_route("/developers", self.developers)
 
     async def contests(
-        self, request: Request, _: Member, contest: Annotated[str, Query()] = "", q: Annotated[str, Query(max_length=100)] = ""
+        self, request: Request, who: Member, contest: Annotated[str, Query()] = "", q: Annotated[str, Query(max_length=100)] = ""
     ) -> Response:
-        """Contests, rounds, and the QR code of any unit (`contest` and `q` are the search for it)."""
+        """Contests, rounds, and the QR code of any unit that the account is for (`contest` and `q` are the search for it)."""
         now = self._clock.now()
         contests = newest_first(self._book)
         searched = contest or (contests[0].contest if contests else "")
-        hits = self._units.of(searched).index.search(q, 6) if q.strip() and searched in self._book.contests else []
         return render(
             request,
             "console_contests.html",
@@ -296,8 +297,17 @@ class ConsolePages:
             states=STATES,
             searched=searched,
             q=q,
-            hits=hits,
+            hits=self._hits(request, who, searched, q.strip()) if searched in self._book.contests else [],
         )
+
+    def _hits(self, request: Request, who: Account, contest: str, q: str) -> list[Hit]:
+        """The units that a search means, of those that the account is for; before one searches, the account's own."""
+        today, parents = self._units.of(contest), console_of(request).parents()
+        if q:
+            found = today.index.search(q, len(today.units))
+            return [hit for hit in found if within(hit.code, who.subtree, parents)][:HITS]
+        own = today.standing(who.subtree) if who.subtree else None
+        return [Hit(own.code, own.name, today.paths[own.code])] if own else []
 
     async def developers(self, request: Request) -> Response:
         return render(request, "developers.html")

@@ -124,6 +124,7 @@ def test_from_the_poster_to_the_board(phone: BrowserContext, shoot: Shoot) -> No
     unit.press("ArrowDown")
     unit.press("Enter")
     expect(unit).to_have_value("Phường Quán Trữ")
+    expect(page.locator("#unit-path")).to_have_text("Quận Kiến An")
     register(page, "Nguyễn Thị Ánh", "0912 000 001")
     shoot(page, "04-registered")
     begin(page)
@@ -144,7 +145,7 @@ def test_from_the_poster_to_the_board(phone: BrowserContext, shoot: Shoot) -> No
     page.get_by_label("Số dự đoán").fill("1250 người")
     expect(page.get_by_label("Số dự đoán")).to_have_value("1250")
     shoot(page, "06-prediction")
-    next_question(page)
+    page.get_by_role("button", name="Xem lại và nộp bài").click()  # strict: there is one such button
     expect(page.get_by_text("Còn 1 câu chưa trả lời")).to_be_visible()
     expect(page.get_by_role("button", name="Câu 7: chưa trả lời")).to_be_visible()
     shoot(page, "07-review")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +17,7 @@ from PIL import Image
 from services.events import Category, ContestBook, ContestPublished, RoundPlan, Unit
 from services.kit.runtime import Face
 from services.kit.settings import Settings
-from services.quiz.pages import UnitPages
+from services.quiz.pages import ConsolePages, UnitPages
 from services.quiz.posters import dates, picture, render, sheet
 from services.quiz.units import UnitDays
 from tests.console_house import NOW, UNITS, ConsoleHouse
@@ -66,7 +67,13 @@ def test_many_rounds_are_said_in_a_line() -> None:
     assert dates(CONTEST, [ROUND] * 8) == ["8 vòng: 15:00 24/11/2026 – 15:00 1/12/2026"]
 
 
-async def test_everyone_gets_a_units_poster_and_an_account_those_of_its_own_units(tmp_path: Path) -> None:
+class NoDrafts:
+    async def all(self) -> list[Any]:
+        return []
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[ConsoleHouse]:
     book, router = ContestBook(), APIRouter()
     book.apply(CONTEST)
 
@@ -76,7 +83,13 @@ async def test_everyone_gets_a_units_poster_and_an_account_those_of_its_own_unit
     days = UnitDays(book, house.clock)
     settings = Settings(data_dir=tmp_path, public_url="https://thi.example.org")
     router.include_router(UnitPages(book, days, house.clock, settings).router)
+    router.include_router(ConsolePages(book, days, house.clock, cast("Any", NoDrafts())).router)
     house = ConsoleHouse(tmp_path, [Face(name="quiz", router=router, start=start, units=days.names)])
+    yield house
+    await house.close()
+
+
+async def test_everyone_gets_a_units_poster_and_an_account_those_of_its_own_units(house: ConsoleHouse) -> None:
     anybody, district = house.browser(), await house.signed_in("district", "A")
     unit, city = await house.signed_in("unit", "A1"), await house.signed_in("city")
     one = await anybody.get("/q/a1/ap-phich.pdf?paper=a3")
@@ -88,7 +101,19 @@ async def test_everyone_gets_a_units_poster_and_an_account_those_of_its_own_unit
     assert [await sheets(browser, every) for browser in (city, district, unit)] == [4, 2, 1]
     assert await sheets(city, f"{every}?unit=B") == 1
     assert (await district.get(f"{every}?unit=B")).status_code == 403
-    await house.close()
+
+
+async def test_a_secretary_sees_the_code_of_her_unit_at_once_and_finds_no_others(house: ConsoleHouse) -> None:
+    city, district, unit = [await house.signed_in(*who) for who in (("city",), ("district", "A"), ("unit", "A1"))]
+    assert [await codes(browser) for browser in (city, district, unit)] == [set(), {"A"}, {"A1"}]
+    name = UNITS["B"].name
+    assert [await codes(browser, name) for browser in (city, district, unit)] == [{"B"}, set(), set()]
+    assert await codes(unit, UNITS["A1"].name) == {"A1"}
+
+
+async def codes(browser: httpx.AsyncClient, q: str = "") -> set[str]:
+    """The units whose codes the page of contests shows."""
+    return set(re.findall(r'<img src="/q/(\w+)\.svg"', (await browser.get("/console/contests", params={"q": q})).text))
 
 
 async def sheets(browser: httpx.AsyncClient, path: str) -> int:

@@ -99,7 +99,8 @@
     }
     el("saved").textContent = "";
     el("back").disabled = work.at === 0;
-    el("next").textContent = H.say(last ? "look_over" : "next");
+    el("next").textContent = last ? el("look-over").textContent : H.say("next");
+    H.show(el("look-over"), !last);
     H.show(el("question"), true);
     H.show(el("review"), false);
     el("progress").value = work.questions.length - blanks();

@@ -26,10 +26,13 @@
     }
   }
 
+  /* What stands above a unit: its path without its own name. */
+  function above(hit) { return hit.path.slice(0, Math.max(0, hit.path.lastIndexOf(" › "))); }
+
   function choose(hit) {
     unit = hit;
     input.value = hit.name;
-    el("unit-path").textContent = hit.path === hit.name ? "" : hit.path;
+    el("unit-path").textContent = above(hit);
     el("unit-status").textContent = H.say("chosen", { name: hit.path });
     fault("unit", "");
     open(false);
@@ -40,7 +43,7 @@
     hits.forEach(function (hit, i) {
       var option = H.make("li", { role: "option", id: "unit-" + i, "aria-selected": "false" });
       option.appendChild(H.make("span", { "class": "unit-name" }, hit.name));
-      if (hit.path !== hit.name) { option.appendChild(H.make("span", { "class": "unit-path" }, hit.path)); }
+      if (above(hit)) { option.appendChild(H.make("span", { "class": "unit-path" }, above(hit))); }
       option.addEventListener("mousedown", function (event) { event.preventDefault(); });
       option.addEventListener("click", function () { choose(hit); });
       list.appendChild(option);
