@@ -115,19 +115,16 @@ class ScoringHouse:
         )  # fmt: skip
         router = APIRouter()
         organisers = Organisers(self.store, runtime.secrets.get("phone.key"))
+        jury, seen = Jury(runtime, self.book), looked_at(runtime.secrets)
         for part in (
             SettlePages(self.closing, self.book, self.settlements, organisers),
             CertificatePages(self.book, self.settlements, settings, bytes(32), self.clock),
             PublicPages(self.book, self.standings, self.settlements, bytes(32)),
-            AdminApi(
-                self.closing, self.casebook, Jury(runtime, self.book), Trials(self.store), organisers, looked_at(runtime.secrets)
-            ),
+            AdminApi(self.closing, self.casebook, jury, Trials(self.store), organisers, seen),
             OverallPages(self.closing, self.book, self.settlements, organisers),
             OverallApi(self.closing, self.book, self.settlements, organisers),
             StatsApi(self.book, self.casebook, self.settlements, self.clock),
-            Pages(
-                self.book, self.casebook, Verdicts(self.store), self.standings, Jury(runtime, self.book), self.trials, self.clock
-            ),
+            Pages(self.book, self.casebook, Verdicts(self.store), self.standings, jury, self.trials, seen, self.clock),
         ):
             router.include_router(part.router)
         return router

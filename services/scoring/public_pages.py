@@ -42,7 +42,7 @@ class PublicPages:
         if plan is None:
             return render(
                 request, "overall_results.html", contest=contest, outcome=outcome, rounds=self._book.rounds(round),
-                units=self._book.units(round), unit_names=self._names(round),
+                units=self._book.units(round), unit_names=self._names(round), persons_ladder=PERSONS,
                 commitment=committed.commitment if committed else "", committed_at=committed.committed_at if committed else None,
             )  # fmt: skip
         top = await self._standings.page(round, outcome.checksum, "", 0) if outcome else None
