@@ -97,8 +97,9 @@ async def took_part_yesterday(site: Site) -> None:
 @asynccontextmanager
 async def a_contest_under_way(site: Site, folder: Path) -> AsyncIterator[Players]:
     """The example with yesterday's people and today's, all of them on the board."""
-    site.hoithi("contest", "load", str(opened_yesterday(folder)))
+    # First, and waited for until their contest is there: its last hours are cut as soon as it is.
     await took_part_yesterday(site)
+    site.hoithi("contest", "load", str(opened_yesterday(folder)))
     players = Players(site.url, seed=31)
     try:
         await players.open()
