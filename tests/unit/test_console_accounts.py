@@ -19,7 +19,7 @@ async def invite(browser: httpx.AsyncClient, role: str, subtree: str = "") -> ht
 
 
 def link_in(page: httpx.Response) -> str:
-    found = re.search(r'id="link">([^<]+)<', page.text)
+    found = re.search(r'id="link" value="([^"]+)"', page.text)
     assert found, page.text
     return found[1]
 
@@ -50,6 +50,15 @@ async def test_an_invitation_ends_after_a_week_by_hand_and_with_its_giver(house:
     assert gone[1] == 404
     house.clock.advance(timedelta(days=7))
     assert (await house.browser().get(by_time)).status_code == 404
+
+
+async def test_a_unit_is_named_as_people_do_and_the_link_says_for_whom_it_is(house: ConsoleHouse) -> None:
+    city = await house.signed_in()
+    page = await invite(city, "unit", "phuong a1")
+    assert (await house.console.invitations.good())[-1].subtree == "A1"
+    assert "Đầu mối đơn vị · Phường A1</strong> (x)" in page.text
+    assert "copy.js" in page.text
+    assert "Không có đơn vị “Phường Z”" in (await invite(city, "unit", "Phường Z")).text
 
 
 @pytest.mark.parametrize(
