@@ -164,6 +164,22 @@ async def test_links_lead_where_others_reach_the_pages(house: ConsoleHouse) -> N
     assert link_in(await invite(await house.signed_in(), "unit", "A1")).startswith("https://thi.example.org/console/invitation/")
 
 
+async def test_the_audit_log_speaks_in_words_and_keeps_what_was_noted(house: ConsoleHouse) -> None:
+    city, audit = await house.signed_in(), house.console.audit
+    await audit.append("hoa", "round.extended", "c.tuan-1", closes="2026-05-20T10:00:00+00:00", reason="Mất điện")
+    await audit.append("hoa", "case.clear", "x", attempts=3, reason="0" * 64)
+    await audit.append("hoa", "contacts.changed", "c/A1")
+    await audit.append("hoa", "round.extended", "c.tuan-2")
+    page = (await city.get("/console/audit-log")).text
+    assert "<strong>Gia hạn vòng thi đến 17:00 20/5/2026</strong> · c.tuan-1" in page
+    assert "Lý do: Mất điện" in page
+    assert page.count("Lý do:") == 1, "a digest tells nobody anything"
+    assert "Coi 3 lượt thi bất thường là hợp lệ" in page
+    assert "Sửa đầu mối của đơn vị</strong> · Phường A1" in page
+    assert "<strong>round.extended</strong> · c.tuan-2" in page, "an entry of another time"
+    assert "2026-05-20T10:00:00+00:00" in page
+
+
 async def test_an_api_key_opens_the_admin_api_until_it_is_revoked(house: ConsoleHouse) -> None:
     city, program, thing = await house.signed_in(), house.browser(), "/api/v1/admin/thing"
     keys = {}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData
 
 from services.kit.console.accounts import GIVES, ROLE_NAMES, ROLES, Account, Role, fits, may_give, within
-from services.kit.console.audit_log import Broken
+from services.kit.console.audit_log import Broken, Entry
+from services.kit.i18n import show_number, show_time, translate
 from services.kit.names import unit_of
 from services.kit.problems import Problem
 from services.kit.web.console import Organiser, OrganiserForm, account_in, audited, console_of, needs, needs_form
@@ -18,6 +21,7 @@ from services.kit.web.pages import language, render
 
 PAGE = 50
 LISTED_UNITS = 500
+SEALED = re.compile("[0-9a-f]{64}")
 KEY_ROLES: tuple[Role, ...] = ("city", "operator", "reader")
 
 router = APIRouter(include_in_schema=False)
@@ -199,11 +203,43 @@ async def audit_log(request: Request, _: Organiser, last: Annotated[int, Query(g
     console = console_of(request)
     end, hash = await console.audit.head()
     entries = await console.audit.page(min(last or end, end), PAGE)
-    names = {account.id: account.name for account in await console.directory.all()}
-    return render(
-        request, "audit_log.html", entries=[(entry, datetime.fromisoformat(entry.at)) for entry in entries], names=names,
-        end=end, hash=hash, page=PAGE,
-    )  # fmt: skip
+    names = {code: unit.name for code, unit in console.units().items()}
+    names |= {account.id: account.name for account in await console.directory.all()}
+    told = [_told(entry, names, language(request)) for entry in entries]
+    return render(request, "audit_log.html", entries=told, end=end, hash=hash, page=PAGE)
+
+
+class Told(NamedTuple):
+    """An entry in words. `reason` is empty where none was given, or the log holds its digest alone."""
+
+    entry: Entry
+    at: datetime
+    actor: str
+    deed: str
+    subject: str
+    reason: str
+
+
+def _told(entry: Entry, names: dict[str, str], lang: str) -> Told:
+    details = json.loads(entry.details)
+    try:
+        deed = translate(entry.action, lang).format(**{name: _shown(value, lang) for name, value in details.items()})
+    except KeyError:  # an entry of another time, without what the words name today
+        deed = entry.action
+    reason = str(details.get("reason") or "")
+    named = names.get(entry.subject) or names.get(entry.subject.rpartition("/")[2], entry.subject)
+    actor = names.get(entry.actor, entry.actor)
+    return Told(entry, datetime.fromisoformat(entry.at), actor, deed, named, "" if SEALED.fullmatch(reason) else reason)
+
+
+def _shown(value: object, lang: str) -> str:
+    """A detail as people write it: times, numbers, and the rest as it is."""
+    if isinstance(value, int | float):
+        return show_number(value, lang)
+    try:
+        return show_time(datetime.fromisoformat(str(value)), lang)
+    except ValueError:
+        return str(value)
 
 
 @router.post("/console/audit-log/verify")
