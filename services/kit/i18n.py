@@ -1,4 +1,5 @@
-"""Two languages: Vietnamese sentences stand in the code and are their own keys; English is in each service's `locale/en.po`."""
+"""Two languages: Vietnamese sentences stand in the code and are their own keys; English is in each service's `locale/en.po`.
+What is no sentence in the code, such as the audit log's actions, has its Vietnamese in `locale/vi.po` beside it."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ SERVICES = Path(__file__).parent.parent
 
 @cache
 def catalogue(language: str) -> dict[str, str]:
-    """All translations into a language, by their Vietnamese sentence; empty for Vietnamese itself."""
+    """All translations into a language, by their Vietnamese sentence, or by their key."""
     messages: dict[str, str] = {}
     for path in sorted(SERVICES.glob(f"*/locale/{language}.po")):
         with path.open("rb") as file:
@@ -28,7 +29,7 @@ def catalogue(language: str) -> dict[str, str]:
 
 def translate(sentence: str, language: str) -> str:
     """The sentence in a language; the Vietnamese one where no translation stands (a test keeps that from happening)."""
-    return catalogue(language).get(sentence, sentence) if language != DEFAULT else sentence
+    return catalogue(language).get(sentence, sentence)
 
 
 def choose(cookie: str | None, accept: str | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Annotated
 
@@ -45,3 +45,13 @@ def units_of(request: Request, book: ContestBook, contest: str) -> dict[str, str
     """The units of a contest that the account may see: names by code, parents first."""
     may_see = seen(request)
     return {code: unit.name for code, unit in book.units(contest).items() if may_see(code)}
+
+
+def grouped(book: ContestBook, contest: str, units: Collection[str]) -> dict[str, list[str]]:
+    """These units of a contest by the unit above them; one that stands above others begins their group."""
+    known, groups = book.units(contest), dict[str, list[str]]()
+    heads = {known[unit].parent for unit in units}
+    for unit in units:
+        above = known[unit].parent
+        groups.setdefault(unit if above is None or unit in heads else above, []).append(unit)
+    return groups

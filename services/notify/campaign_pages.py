@@ -19,7 +19,7 @@ from services.kit.runtime import Runtime
 from services.kit.sheets import harmless
 from services.kit.web import language, render
 from services.kit.web.console import account_in, audited, console_of
-from services.notify.access import PAID, Secretary, SecretaryForm, check_unit, contest_of, seen, units_of
+from services.notify.access import PAID, Secretary, SecretaryForm, check_unit, contest_of, grouped, seen, units_of
 from services.notify.campaign_forms import FIELDS, changed, figures_of, made
 from services.notify.campaigns import Address, Campaign, Campaigns
 from services.notify.domain import masked
@@ -36,6 +36,9 @@ from services.notify.words import (
     SUBJECT,
     UNITS_TEXT,
 )
+
+BOXES = 500
+"""Units that come with a tick each; a form holds no more than a thousand fields."""
 
 SHOWN = 100
 """Failed or uncertain messages that a campaign's page shows."""
@@ -90,14 +93,16 @@ class CampaignPages:
 
     async def create(self, request: Request, account: Secretary, form: SecretaryForm) -> Response:
         known = contest_of(self._book, str(form.get("contest", "")))
+        units = [*map(str, form.getlist("unit")), *str(form.get("units") or "").replace(",", " ").split()]
+        values = {name: str(value) for name, value in form.items()} | {"units": "\n".join(units)}
         try:
-            campaign = made(form, known.contest, self._book, random.token_hex(8), account.id, self._runtime.clock.now())
+            campaign = made(values, known.contest, self._book, random.token_hex(8), account.id, self._runtime.clock.now())
             for unit in (campaign.root, *campaign.units):
                 check_unit(request, unit)
         except Problem as problem:
             if problem.status == 403:
                 raise
-            return self._form(request, known, {name: str(value) for name, value in form.items()}, problem)
+            return self._form(request, known, values, problem)
         await self._campaigns.add([await self._with_accounts(request, campaign)])
         await audited(request, "reminder.made", campaign.id, contest=known.contest, audience=campaign.audience)
         return RedirectResponse(f"/console/reminders/c/{campaign.id}", 303)
@@ -105,11 +110,21 @@ class CampaignPages:
     def _form(self, request: Request, contest: ContestPublished, values: dict[str, str], problem: Problem | None) -> Response:
         now = self._runtime.clock.now()
         rounds = [r for r in self._book.rounds(contest.contest) if state_at(r, now) in ("open", "paused", "upcoming")]
-        empty = dict.fromkeys(FIELDS, "") | {"audience": "contacts", "channel": "email"}
+        values = dict.fromkeys(FIELDS, "") | {"audience": "contacts", "channel": "email"} | values
+        offered, wanted = units_of(request, self._book, contest.contest), values["units"].split()
+        try:
+            figures = figures_of(values["figures"], values["as_of"])
+        except Problem:
+            figures = {}
+        # Whoever lags stays on the list, ticked or not; what is no unit of theirs stays in the text, to be mended.
+        listed = [unit for unit in dict.fromkeys([*figures, *wanted]) if unit in offered][:BOXES]
+        others = grouped(self._book, contest.contest, [unit for unit in offered if unit not in listed])
         return render(
-            request, "reminder_new.html", problem.status if problem else 200, contest=contest, values=empty | values,
+            request, "reminder_new.html", problem.status if problem else 200, contest=contest, values=values,
             rounds=rounds, fault=_said(request, problem), audiences=AUDIENCES, channels=CHANNEL_NAMES, blanks=NAMES,
-            ready=self._channels, offered=units_of(request, self._book, contest.contest), people_text=PEOPLE_TEXT,
+            ready=self._channels, offered=offered, figures=figures, listed=listed, wanted=wanted, others=others,
+            rest=[unit for unit in wanted if unit not in listed], categories=self._reminding.categories(contest.contest),
+            names={code: unit.name for code, unit in self._book.units(contest.contest).items()},
         )  # fmt: skip
 
     async def look(self, request: Request, account: Secretary, id: str) -> Response:

@@ -132,8 +132,3 @@ def span(left: timedelta) -> tuple[int, int]:
     """Whole days and hours of what is left, never below nothing."""
     seconds = max(0, int(left.total_seconds()))
     return seconds // 86400, seconds % 86400 // 3600
-
-
-def fold(text: str) -> str:
-    """Letters without diacritics, in lower case, with single spaces ("Kiến An" → "kien an")."""
-    return " ".join(anyascii(text).lower().split())

@@ -10,7 +10,8 @@ import msgspec
 
 from services.events import AttemptScored, ContestBook, Event, ParticipantErased, ParticipantRegistered
 from services.kit.bus import NotReady
-from services.notify.domain import Contact, fold, message_id
+from services.kit.names import fold
+from services.notify.domain import Contact, message_id
 from services.notify.people import Mark, Person, judged, pack, unpack
 
 Known = ParticipantRegistered | ParticipantErased | AttemptScored

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from services.events import ContestBook, ContestPublished
+from services.kit.names import fold
 from services.kit.problems import Problem
 from services.kit.runtime import Runtime
 from services.kit.web import language, render
 from services.kit.web.console import Organiser, OrganiserForm, audited
-from services.notify.access import Secretary, SecretaryForm, check_unit, contest_of, units_of
+from services.notify.access import Secretary, SecretaryForm, check_unit, contest_of, grouped, units_of
 from services.notify.campaigns import Address
 from services.notify.contacts import Contacts, Reader
 from services.notify.roster import is_email, phone_of
@@ -30,21 +33,30 @@ class ListPages:
         self.router.get("/readers")(self.readers)
         self.router.post("/readers")(self.save_readers)
 
-    async def contacts(self, request: Request, account: Secretary, contest: str = "", unit: str = "") -> Response:
-        """The units that the account may see, with how many contacts each has; one of them with its form."""
-        return await self._contacts_page(request, contest_of(self._book, contest), unit, None, None)
+    async def contacts(
+        self, request: Request, account: Secretary, contest: str = "", unit: str = "", q: str = "", saved: str = ""
+    ) -> Response:
+        """The units that the account may see, or those of them whose name or code has `q` in it, each with its contacts; one of
+        them with its form. `saved`: the unit whose contacts were kept just now."""
+        return await self._contacts_page(request, contest_of(self._book, contest), unit, None, None, q, saved)
 
     async def _contacts_page(
-        self, request: Request, contest: ContestPublished, unit: str, text: str | None, problem: Problem | None
-    ) -> Response:
+        self, request: Request, contest: ContestPublished, unit: str, text: str | None, problem: Problem | None, q: str = "",
+        saved: str = "",
+    ) -> Response:  # fmt: skip
         units = units_of(request, self._book, contest.contest)
         if unit:
             self._check(request, contest, unit)
         known = await self._contacts.of_units(contest.contest, units)
         lines = "\n".join(f"{a.name}; {a.email}; {a.phone}" for a in known.get(unit, ()))
+        wanted = fold(q)
+        found = [code for code, name in units.items() if wanted in fold(name) or wanted == code.lower()]
+        groups = grouped(self._book, contest.contest, found)
         return render(
             request, "unit_contacts.html", problem.status if problem else 200, contest=contest, units=units, unit=unit,
-            known=known, text=lines if text is None else text, fault=_said(request, problem),
+            known=known, text=lines if text is None else text, fault=_said(request, problem), q=q, saved=saved,
+            groups=[(head, sorted(below, key=known.__contains__)) for head, below in groups.items()],
+            names={code: each.name for code, each in self._book.units(contest.contest).items()},
         )  # fmt: skip
 
     async def save_contacts(self, request: Request, account: Secretary, form: SecretaryForm) -> Response:
@@ -57,7 +69,7 @@ class ListPages:
             return await self._contacts_page(request, contest, unit, text, problem)
         await self._contacts.put(contest.contest, unit, people)
         await audited(request, "contacts.changed", unit, contest=contest.contest, people=len(people))
-        return RedirectResponse(f"/console/reminders/contacts?contest={contest.contest}", 303)
+        return RedirectResponse(f"/console/reminders/contacts?{urlencode({'contest': contest.contest, 'saved': unit})}", 303)
 
     def _check(self, request: Request, contest: ContestPublished, unit: str) -> None:
         if unit not in self._book.units(contest.contest):

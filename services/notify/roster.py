@@ -10,9 +10,9 @@ from typing import Literal, NamedTuple
 import phonenumbers
 
 from services.kit.faults import Fault, Faults
+from services.kit.names import fold
 from services.kit.problems import Problem
 from services.kit.sheets import as_csv, csv_lines
-from services.notify.domain import fold
 from services.notify.people import Member
 
 MOST = 10_000

@@ -44,8 +44,8 @@ REASONS: dict[str, str] = {
     "cancelled": "đợt nhắc đã bỏ",
     "interrupted": "bị ngắt khi đang gửi",
     "given up": "không gửi lại",
-    "erased": "người này đã xoá dữ liệu",
-    "roster deleted": "danh sách đã xoá",
+    "erased": "người này đã xóa dữ liệu",
+    "roster deleted": "danh sách đã xóa",
 }
 
 STANDINGS: dict[str, str] = {

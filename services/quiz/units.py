@@ -10,12 +10,12 @@ from functools import cached_property
 from zoneinfo import ZoneInfo
 
 import msgspec
-from anyascii import anyascii
 from rapidfuzz import fuzz, process
 
 from services.events import ContestBook, ContestPublished, Unit
 from services.events.units import folded, parents_at, successor, trees_of
 from services.kit.clock import Clock
+from services.kit.names import fold
 from services.kit.runtime import UnitName
 
 FUZZY_FROM = 75
@@ -36,11 +36,6 @@ class _Entry:
     hit: Hit
     name: str
     path: str
-
-
-def fold(text: str) -> str:
-    """Letters without diacritics, in lower case, with single spaces ("Kiến An" → "kien an")."""
-    return " ".join(anyascii(text).lower().split())
 
 
 class UnitIndex:

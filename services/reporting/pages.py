@@ -23,7 +23,7 @@ from services.reporting.turnout import By
 
 STATES = {
     "upcoming": "Sắp diễn ra",
-    "open": "Đang diễn ra",
+    "open": "Đang mở",
     "paused": "Tạm dừng",
     "closed": "Đã kết thúc",
     "final": "Đã công bố",

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from babel.messages.pofile import read_po
 
+from services.kit.i18n import catalogue, translate
 from services.kit.problems import TITLES
 
 SERVICES = Path(__file__).parents[2] / "services"
@@ -52,6 +53,14 @@ def in_code() -> Iterator[tuple[str, str]]:
         yield "kit/web/app.py", title + "."
 
 
+def audited_actions() -> Iterator[str]:
+    for path in SERVICES.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and re.search(r"(^|\.)audited$|audit\.append$", ast.unparse(node.func)):
+                texts = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+                yield from (text for text in texts if re.fullmatch(r"[a-z-]+\.[a-z_-]+", text))
+
+
 def entries() -> Iterator[tuple[str, str, str]]:
     for path in CATALOGUES:
         with path.open("rb") as file:
@@ -71,8 +80,15 @@ def test_every_sentence_has_its_english(source: Callable[[], Iterator[tuple[str,
     assert not missing, "\n".join(missing)
 
 
+def test_every_action_of_the_audit_log_is_said_in_both_languages() -> None:
+    actions = {*audited_actions(), *catalogue("vi")}
+    assert len(actions) > 70
+    assert not [action for action in actions if not catalogue("vi").get(action) or not catalogue("en").get(action)]
+
+
 def test_translations_fill_in_the_same_values() -> None:
-    wrong = [f"{where}: {sentence}" for where, sentence, text in entries() if braces(sentence) != braces(text)]
+    said = [(f"{where}: {sentence}", translate(sentence, "vi"), text) for where, sentence, text in entries()]
+    wrong = [where for where, sentence, text in said if braces(sentence) != braces(text)]
     assert not wrong, "\n".join(wrong)
 
 

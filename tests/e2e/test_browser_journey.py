@@ -311,7 +311,7 @@ def test_the_first_organiser(phone: BrowserContext, hoithi_site: Site, shoot: Sh
     shoot(page, "40-sign-in")
     page.goto(hoithi_site.admin_path())
     page.get_by_label("Họ và tên").fill("Trần Thị Bích Ngọc")
-    page.get_by_label("E-mail").fill("ngoc@example.org")
+    page.get_by_label("Thư điện tử").fill("ngoc@example.org")
     page.get_by_label("Mật khẩu").fill("mùa xuân đầu tiên")
     if page.get_by_label("Tôi chắc chắn").count():  # another test has made an account
         page.get_by_label("Tôi chắc chắn").check()

@@ -144,7 +144,7 @@ async def invites(organiser: Desk, secretary: Desk) -> None:
     await invite.locator('[name="role"]').select_option("unit")
     await invite.locator('[name="subtree"]').fill(WARD)
     await organiser.press("Tạo lời mời")
-    link = await organiser.page.locator("#link").inner_text()
+    link = await organiser.page.locator("#link").input_value()
     await secretary.go("/console/invitation/" + link.rpartition("/")[2])
     await secretary.sees("Đầu mối đơn vị", NAME)
     await secretary.fill(name="Trần Thị Thư Ký", email=SECRETARY, password=PASSWORD)

@@ -19,7 +19,7 @@ async def invite(browser: httpx.AsyncClient, role: str, subtree: str = "") -> ht
 
 
 def link_in(page: httpx.Response) -> str:
-    found = re.search(r'id="link">([^<]+)<', page.text)
+    found = re.search(r'id="link" value="([^"]+)"', page.text)
     assert found, page.text
     return found[1]
 
@@ -50,6 +50,15 @@ async def test_an_invitation_ends_after_a_week_by_hand_and_with_its_giver(house:
     assert gone[1] == 404
     house.clock.advance(timedelta(days=7))
     assert (await house.browser().get(by_time)).status_code == 404
+
+
+async def test_a_unit_is_named_as_people_do_and_the_link_says_for_whom_it_is(house: ConsoleHouse) -> None:
+    city = await house.signed_in()
+    page = await invite(city, "unit", "phuong a1")
+    assert (await house.console.invitations.good())[-1].subtree == "A1"
+    assert "Đầu mối đơn vị · Phường A1</strong> (x)" in page.text
+    assert "copy.js" in page.text
+    assert "Không có đơn vị “Phường Z”" in (await invite(city, "unit", "Phường Z")).text
 
 
 @pytest.mark.parametrize(
@@ -153,6 +162,22 @@ async def test_nobody_gives_a_role_beyond_their_own(house: ConsoleHouse) -> None
 async def test_links_lead_where_others_reach_the_pages(house: ConsoleHouse) -> None:
     house.console.address = "https://thi.example.org/"
     assert link_in(await invite(await house.signed_in(), "unit", "A1")).startswith("https://thi.example.org/console/invitation/")
+
+
+async def test_the_audit_log_speaks_in_words_and_keeps_what_was_noted(house: ConsoleHouse) -> None:
+    city, audit = await house.signed_in(), house.console.audit
+    await audit.append("hoa", "round.extended", "c.tuan-1", closes="2026-05-20T10:00:00+00:00", reason="Mất điện")
+    await audit.append("hoa", "case.clear", "x", attempts=3, reason="0" * 64)
+    await audit.append("hoa", "contacts.changed", "c/A1")
+    await audit.append("hoa", "round.extended", "c.tuan-2")
+    page = (await city.get("/console/audit-log")).text
+    assert "<strong>Gia hạn vòng thi đến 17:00 20/5/2026</strong> · c.tuan-1" in page
+    assert "Lý do: Mất điện" in page
+    assert page.count("Lý do:") == 1, "a digest tells nobody anything"
+    assert "Coi 3 lượt thi bất thường là hợp lệ" in page
+    assert "Sửa đầu mối của đơn vị</strong> · Phường A1" in page
+    assert "<strong>round.extended</strong> · c.tuan-2" in page, "an entry of another time"
+    assert "2026-05-20T10:00:00+00:00" in page
 
 
 async def test_an_api_key_opens_the_admin_api_until_it_is_revoked(house: ConsoleHouse) -> None:

@@ -88,6 +88,7 @@ async def test_from_a_form_over_the_preview_to_the_messages(desk: Desk) -> None:
     assert revision
     done = await desk.post(city, at, f"{at}/confirm", revision=revision[1])
     assert done.status_code == 200
+    assert 'http-equiv="refresh"' in done.text
     assert (await desk.post(city, at, f"{at}/cancel", revision="1")).status_code == 200
     for _ in range(2):
         await desk.house.campaigner.step()
@@ -101,7 +102,9 @@ async def test_figures_that_come_along_stand_in_the_words_of_their_unit(desk: De
     city = await desk.signed_in()
     form_at = "/new?contest=c&figures=A1:30:5200:,A2:0::4&as_of=2026-05-20T01:00Z"
     form = (await city.get(f"/console/reminders{form_at}")).text
-    assert ">A1\nA2</textarea>" in form
+    assert all(f'value="{unit}" checked>' in form for unit in ("A1", "A2"))
+    assert "30/5.200 người (0,6\u00a0%)" in form
+    assert 'value="B">' in form
     figures, at = (re.search(f'name="{name}" value="([^"]*)"', form) for name in ("figures", "as_of"))
     assert figures
     assert at
@@ -112,6 +115,32 @@ async def test_figures_that_come_along_stand_in_the_words_of_their_unit(desk: De
     assert "Phường B, 09:00 20/5/2026: có 0 người dự thi" in page.text
     for wrong in ({"figures": "A1:x:1:"}, {"figures": "A1:1"}, {"as_of": "hôm nay"}, {"as_of": "2026-05-20T01:00"}):
         assert (await desk.post(city, form_at, "/new", **units_form(**words | wrong))).status_code == 422
+
+
+async def test_whom_to_remind_is_ticked_by_name_and_a_fault_keeps_the_ticks(desk: Desk) -> None:
+    city = await desk.signed_in()
+    sent = units_form(figures="A1:30:5200:,A2:0::4", as_of="2026-05-20T01:00Z", unit="A1", units="B nowhere")
+    page = await desk.post(city, "/new", "/new", **sent)
+    assert page.status_code == 422
+    assert re.findall(r'name="unit" value="(\w+)" checked', page.text) == ["A1", "B"]
+    assert 'value="A2">' in page.text, "who lags stays on the list"
+    assert ">nowhere</textarea>" in page.text
+    page = await desk.post(city, "/new", "/new", **sent | {"units": "B"})
+    assert page.status_code == 200
+    assert (await desk.house.campaigns.of_contest(CONTEST))[0].units == ("A1", "B")
+
+
+async def test_contacts_are_found_by_name_and_who_lacks_one_comes_first(desk: Desk) -> None:
+    await desk.house.contacts.put(CONTEST, "A1", [Address("A1", "Hoa", "hoa@example.org", "")])
+    city = await desk.signed_in()
+    page = await city.get("/console/reminders/contacts?contest=c")
+    assert re.findall(r"&amp;unit=(\w+)", page.text) == ["HP", "B", "A", "A2", "A1"], "by the unit above"
+    assert "1/3 có đầu mối" in page.text
+    page = await city.get("/console/reminders/contacts?contest=c&q=phuong+a")
+    assert re.findall(r"&amp;unit=(\w+)", page.text) == ["A", "A2", "A1"]
+    form = {"contest": CONTEST, "unit": "A2", "text": "Mai; mai@example.org"}
+    page = await desk.post(city, "/contacts?contest=c&unit=A2", "/contacts", **form)
+    assert "Đã lưu đầu mối của Phường A2." in page.text
 
 
 async def test_a_confirmed_campaign_becomes_messages_once_and_its_log_names_nobody(desk: Desk) -> None:

@@ -113,10 +113,12 @@ async def test_a_secretary_sees_people_of_headcount_attempts_and_rank_at_once(ho
     assert status == 200
     assert "2/4 người (50,0 %) · 3 lượt" in text
     assert "Học sinh 2 /5 40,0 % 80,0 % 2" in text, "people, headcount, rate, target, missing"
-    assert "Giáo viên 0 chưa có số liệu –" in text
+    assert "Giáo viên 0 – chưa có số liệu –" in text
     _, page = await house.page("district", "A")
     assert "2/4 người (50,0 %) · 3 lượt · xếp 1/2" in words(page)
     assert "Bình quân chung 50,0 %" in words(page)
+    assert "Nhập tổng số" not in words(page)
+    assert "Chưa có tổng số thuộc diện. Nhập tổng số" in words((await house.page("unit", "B1"))[1])
 
 
 async def test_who_looks_after_a_unit_comes_to_its_turnout_first(house: House) -> None:

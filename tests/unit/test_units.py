@@ -12,7 +12,8 @@ import pytest
 from services.events import ContestBook, ContestPublished, Unit
 from services.events.contests import Placement, Tree
 from services.kit.clock import ManualClock
-from services.quiz.units import UnitDays, UnitIndex, UnitsToday, fold
+from services.kit.names import fold
+from services.quiz.units import UnitDays, UnitIndex, UnitsToday
 
 UNITS = [
     Unit(code="HP", parent=None, name="Thành phố Hải Phòng", kind="city"),

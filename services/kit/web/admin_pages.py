@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData
 
 from services.kit.console.accounts import GIVES, ROLE_NAMES, ROLES, Account, Role, fits, may_give, within
-from services.kit.console.audit_log import Broken
+from services.kit.console.audit_log import Broken, Entry
+from services.kit.i18n import show_number, show_time, translate
+from services.kit.names import unit_of
 from services.kit.problems import Problem
 from services.kit.web.console import Organiser, OrganiserForm, account_in, audited, console_of, needs, needs_form
-from services.kit.web.pages import render
+from services.kit.web.pages import language, render
 
 PAGE = 50
 LISTED_UNITS = 500
+SEALED = re.compile("[0-9a-f]{64}")
 KEY_ROLES: tuple[Role, ...] = ("city", "operator", "reader")
 
 router = APIRouter(include_in_schema=False)
@@ -34,14 +39,21 @@ async def _accounts(request: Request, me: Account, status: int = 200, **more: An
     console = console_of(request)
     units, parents = console.units(), console.parents()
     shown = [a for a in await console.directory.all() if a.id == me.id or within(a.subtree, me.subtree, parents)]
-    offered = [(code, unit.name) for code, unit in units.items() if within(code, me.subtree, parents)][:LISTED_UNITS]
+    offered = list(_mine(request).items())[:LISTED_UNITS]
     return render(
         request, "accounts.html", status,
         accounts=[(a, a.id != me.id and may_give(me, a.role, a.subtree, parents)) for a in shown],
         invitations=[i for i in await console.invitations.good() if within(i.subtree, me.subtree, parents)],
         roles=ROLE_NAMES, gives=GIVES[me.role], units=units, offered=offered, me=me,
-        **{"link": "", "reset": "", "fault": None, "form": {}} | more,
+        **{"link": "", "reset": "", "made": None, "fault": None, "form": {}} | more,
     )  # fmt: skip
+
+
+def _mine(request: Request) -> dict[str, str]:
+    """The units of my subtree: names by code."""
+    console, me = console_of(request), account_in(request)
+    parents = console.parents()
+    return {code: unit.name for code, unit in console.units().items() if within(code, me.subtree, parents)}
 
 
 @router.post("/console/accounts/invite")
@@ -54,17 +66,18 @@ async def invite(request: Request, form: ManagerForm) -> Response:
     except Problem as problem:
         if problem.status != 422:
             raise
-        return await _accounts(request, me, 422, fault=("subtree", problem.detail), form=form)
+        return await _accounts(request, me, 422, fault=problem.document(language(request))["detail"], form=form)
     token, made = await console.invitations.give(me, label, role, subtree)
     await audited(request, "invitation.made", made.id, role=role, subtree=subtree)
-    return await _accounts(request, me, link=_link(request, "invitation", token))
+    return await _accounts(request, me, link=_link(request, "invitation", token), made=made)
 
 
 def _wanted(request: Request, form: FormData) -> tuple[Role, str | None]:
-    """The role and subtree that a form asks for. Raises Problem 422 where they do not go together, 403 where they are not mine to
-    give."""
+    """The role and subtree that a form asks for; the unit by its code, or its name. Raises Problem 422 where they do not go
+    together, 403 where they are not mine to give."""
     me, parents = account_in(request), console_of(request).parents()
-    asked, subtree = str(form.get("role", "")), str(form.get("subtree", "")).strip() or None
+    asked, typed = str(form.get("role", "")), str(form.get("subtree", "")).strip()
+    subtree = typed if typed in parents else unit_of(typed, _mine(request), "subtree") if typed else None
     role: Role | None = next((role for role in ROLES if role == asked), None)
     if role is None or not fits(role, subtree, parents):
         sentence = "Vai trò này cần một đơn vị có trong danh sách." if role != "city" else "Vai trò này không gắn với đơn vị."
@@ -168,7 +181,7 @@ async def make_key(request: Request, form: OrganiserForm) -> Response:
     """A new key, shown this once."""
     label, role = " ".join(str(form.get("label", "")).split())[:100], str(form.get("role", ""))
     if not label or role not in KEY_ROLES:
-        return await _keys(request, 422, fault="Hãy ghi khoá này dùng cho việc gì.")
+        return await _keys(request, 422, fault="Hãy ghi khóa này dùng cho việc gì.")
     key, made = await console_of(request).keys.give(account_in(request), label, role, None)
     await audited(request, "api-key.made", made.id, role=role)
     return await _keys(request, key=key)
@@ -190,11 +203,43 @@ async def audit_log(request: Request, _: Organiser, last: Annotated[int, Query(g
     console = console_of(request)
     end, hash = await console.audit.head()
     entries = await console.audit.page(min(last or end, end), PAGE)
-    names = {account.id: account.name for account in await console.directory.all()}
-    return render(
-        request, "audit_log.html", entries=[(entry, datetime.fromisoformat(entry.at)) for entry in entries], names=names,
-        end=end, hash=hash, page=PAGE,
-    )  # fmt: skip
+    names = {code: unit.name for code, unit in console.units().items()}
+    names |= {account.id: account.name for account in await console.directory.all()}
+    told = [_told(entry, names, language(request)) for entry in entries]
+    return render(request, "audit_log.html", entries=told, end=end, hash=hash, page=PAGE)
+
+
+class Told(NamedTuple):
+    """An entry in words. `reason` is empty where none was given, or the log holds its digest alone."""
+
+    entry: Entry
+    at: datetime
+    actor: str
+    deed: str
+    subject: str
+    reason: str
+
+
+def _told(entry: Entry, names: dict[str, str], lang: str) -> Told:
+    details = json.loads(entry.details)
+    try:
+        deed = translate(entry.action, lang).format(**{name: _shown(value, lang) for name, value in details.items()})
+    except KeyError:  # an entry of another time, without what the words name today
+        deed = entry.action
+    reason = str(details.get("reason") or "")
+    named = names.get(entry.subject) or names.get(entry.subject.rpartition("/")[2], entry.subject)
+    actor = names.get(entry.actor, entry.actor)
+    return Told(entry, datetime.fromisoformat(entry.at), actor, deed, named, "" if SEALED.fullmatch(reason) else reason)
+
+
+def _shown(value: object, lang: str) -> str:
+    """A detail as people write it: times, numbers, and the rest as it is."""
+    if isinstance(value, int | float):
+        return show_number(value, lang)
+    try:
+        return show_time(datetime.fromisoformat(str(value)), lang)
+    except ValueError:
+        return str(value)
 
 
 @router.post("/console/audit-log/verify")

@@ -231,7 +231,7 @@ def admin_api(*roles: Role) -> Callable[[Request], Awaitable[Account]]:
         if scheme.lower() == "bearer":
             account = await console_of(request).key_holder(key.strip())
             if account is None:
-                raise Problem(401, "api-key", "Khoá API không đúng hoặc đã bị thu hồi.", headers={"WWW-Authenticate": "Bearer"})
+                raise Problem(401, "api-key", "Khóa API không đúng hoặc đã bị thu hồi.", headers={"WWW-Authenticate": "Bearer"})
             request.state.account = account
         else:
             account = await signed_in(request)

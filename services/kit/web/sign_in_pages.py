@@ -69,7 +69,7 @@ async def first_account(request: Request, form: GuestForm) -> Response:
     if account is None:
         account, action = await _recovered(console, console.directory.id_of(email), name, made["hash"]), "account.recovered"
     if account is None:
-        return await _first_account(request, ("email", "E-mail này thuộc về một tài khoản có vai trò khác."), form)
+        return await _first_account(request, ("email", "Địa chỉ thư này thuộc về một tài khoản có vai trò khác."), form)
     await console.audit.append(ADMIN_LINK, action, account.id, role="city")
     return await proceed(request, account, HOME)
 
@@ -116,7 +116,7 @@ async def sign_in(request: Request, form: GuestForm) -> Response:
     if not right or account is None or account.disabled:
         if account and tries == FREE:
             await console.audit.append(id, "account.locked", id, tries=tries)
-        return _sign_in(request, next, "E-mail hoặc mật khẩu không đúng.", 401, typed)
+        return _sign_in(request, next, "Thư điện tử hoặc mật khẩu không đúng.", 401, typed)
     await console.lockout.clear(key)
     return await proceed(request, account, next)
 
@@ -200,7 +200,7 @@ async def accept_invitation(request: Request, token: str, form: GuestForm) -> Re
     console, invited = console_of(request), await _invited(request, token)
     email, name, fault = _who(form)
     if not fault and await console.directory.find(console.directory.id_of(email)):
-        fault = ("email", "E-mail này đã có tài khoản.")
+        fault = ("email", "Địa chỉ thư này đã có tài khoản.")
     if fault:
         return _invitation(request, token, invited, fault, form)
     hash = await passwords.hashed(str(form.get("password", "")))
@@ -297,7 +297,7 @@ def _who(form: FormData) -> tuple[str, str, tuple[str, str] | None]:
     if not 2 <= len(name) <= 100:
         return "", name, ("name", "Hãy ghi họ và tên.")
     if email is None:
-        return "", name, ("email", "E-mail không đúng dạng.")
+        return "", name, ("email", "Địa chỉ thư không đúng dạng.")
     weak = passwords.fault(str(form.get("password", "")), email, name)
     return email, name, ("password", weak) if weak else None
 

@@ -14,8 +14,8 @@ import msgspec
 from services.quiz.authoring.drafts import Approval, ContestDraft, RoundDraft
 from services.quiz.domain import Question, draws
 
-TEXTS_CHANGED = "Thông tin cuộc thi, đơn vị hoặc vòng thi đã thay đổi sau khi duyệt. Hãy trình duyệt lại."
-BANK_CHANGED = "Ngân hàng câu hỏi đã thay đổi sau khi duyệt. Hãy trình duyệt lại."
+TEXTS_CHANGED = "Thông tin cuộc thi, đơn vị hoặc vòng thi đã thay đổi sau khi duyệt. Hãy gửi duyệt lại."
+BANK_CHANGED = "Ngân hàng câu hỏi đã thay đổi sau khi duyệt. Hãy gửi duyệt lại."
 
 
 def seen(draft: ContestDraft, round: RoundDraft, bank: Sequence[Question]) -> Approval:

@@ -174,14 +174,14 @@ class Authoring:
         if found.stage not in ("draft", "submitted"):
             raise Problem(409, "stage", "Vòng thi này đã được duyệt.", field="round")
         if missing := blocked(await self.points(draft, found)):
-            raise Problem(409, "checklist", "Chưa trình duyệt được: còn {n} điều chưa đạt.", field="round", n=len(missing))
+            raise Problem(409, "checklist", "Chưa gửi duyệt được: còn {n} điều chưa đạt.", field="round", n=len(missing))
         return await self._stage(draft, msgspec.structs.replace(found, stage="submitted", submitted_by=by, returned=""))
 
     async def approve(self, draft: ContestDraft, round: str, by: str, alone: str = "") -> RoundDraft:
         """A second person approves; or, with a reason, the same one ("duyệt một người")."""
         found = find(draft, round)
         if found.stage != "submitted":
-            raise Problem(409, "stage", "Vòng thi này chưa được trình duyệt.", field="round")
+            raise Problem(409, "stage", "Vòng thi này chưa được gửi duyệt.", field="round")
         same = found.submitted_by == by
         if same and not alone.strip():
             raise Problem(

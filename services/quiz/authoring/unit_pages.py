@@ -12,9 +12,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.datastructures import UploadFile
 
-from services.events import ContestBook, Unit
+from services.events import ContestBook
 from services.events.units import TERRITORY
 from services.kit.i18n import translate
+from services.kit.names import unit_of
 from services.kit.problems import Problem
 from services.kit.sheets import read_day
 from services.kit.web import language, render
@@ -27,7 +28,6 @@ from services.quiz.authoring.units import COLUMNS, Outlook, UnitSheet, outlook
 from services.quiz.bank.template import SPREADSHEET, Column, to_fill_in
 from services.quiz.unit_files import HEADINGS, tables
 from services.quiz.unit_trees import Change, Kind, shown
-from services.quiz.units import fold
 
 SHOWN_ROWS = 300
 """Rows of a file that a dry run shows; all that have a fault come first."""
@@ -208,22 +208,11 @@ def _change(form: forms.Form, draft: ContestDraft) -> Change:
     day = read_day(forms.text(form, "day"))
     if day is None:
         raise Problem(422, "day", "Hãy chọn ngày.", field="day")
-    unit = _unit(forms.text(form, "unit"), draft.units, "unit")
+    names = {unit.code: unit.name for unit in draft.units}
+    unit = unit_of(forms.text(form, "unit"), names, "unit")
     to = forms.text(form, "to") if kind in ("merge", "move") else ""
     tree = forms.text(form, "tree") if kind == "move" else ""
-    return Change(day, cast("Kind", kind), unit, _unit(to, draft.units, "to") if to else "", tree)
-
-
-def _unit(text: str, units: Sequence[Unit], field: str) -> str:
-    """The code of the unit that was typed: its code, or its name where no other unit has it. Raises Problem 422."""
-    wanted = fold(text)
-    found = [u.code for u in units if u.code.lower() == text.lower()] or [u.code for u in units if fold(u.name) == wanted]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        codes = ", ".join(found[:5])
-        raise Problem(422, "unit", "Nhiều đơn vị cùng tên “{text}”; hãy ghi mã: {codes}.", field=field, text=text, codes=codes)
-    raise Problem(422, "unit", "Không có đơn vị “{text}”; hãy ghi mã hoặc đúng tên.", field=field, text=text)
+    return Change(day, cast("Kind", kind), unit, unit_of(to, names, "to") if to else "", tree)
 
 
 def _back(contest: str) -> Response:

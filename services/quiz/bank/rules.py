@@ -100,7 +100,7 @@ def options_of(cells: Mapping[str, str], note: Note) -> tuple[tuple[str, ...], s
     for place, option in enumerate(options):
         if option in options[:place]:
             first = letters[options.index(option)]
-            note(letters[place], "Phương án này trùng với phương án {letter}.", letter=first)
+            note(letters[place], "Phương án này trùng với phương án {letter}.", letter=first.upper())
     return options, letters
 
 
@@ -109,9 +109,9 @@ def right_of(answer: str, letters: str, note: Note) -> frozenset[int]:
     named = [letter for letter in answer.lower() if letter not in " ,;"]
     for letter in dict.fromkeys(named):
         if letter not in letters:
-            note("answer", "Không có phương án {letter}.", letter=letter)
+            note("answer", "Không có phương án {letter}.", letter=letter.upper())
         if named.count(letter) > 1:
-            note("answer", "Đáp án nêu {letter} hai lần.", letter=letter)
+            note("answer", "Đáp án nêu {letter} hai lần.", letter=letter.upper())
     if len(letters) > 1 and set(named) == set(letters):
         note("answer", "Mọi phương án đều đúng thì không còn gì để chọn.")
     return frozenset(letters.index(letter) for letter in named if letter in letters)
