@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
@@ -27,6 +28,9 @@ newer ones are read, so that nobody waits for the store where many ask."""
 HEARTBEAT = 15.0
 MOST_STREAMS = 5_000
 """Listeners of one process; whoever comes after them is asked to come back, and the page asks by itself meanwhile."""
+
+_SLICE, _BREATH = 0.0005, 0.002
+"""Seconds of adding up at a stretch, and of rest: an answer takes several turns of the loop, and each may wait for a stretch."""
 
 _QUEUE = 16
 
@@ -63,9 +67,12 @@ class Live:
         try:
             for partition, body in (await self._views.changed()).items():
                 self._board.take(partition, body)
-                await asyncio.sleep(0)
+                await asyncio.sleep(_BREATH)
+            worked = time.perf_counter()
             for _ in self._board.add_up():
-                await asyncio.sleep(0)
+                if time.perf_counter() - worked > _SLICE:
+                    await asyncio.sleep(_BREATH)
+                    worked = time.perf_counter()
             self.as_of = now
         except Transient as error:
             if self.as_of is None:

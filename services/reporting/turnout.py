@@ -79,8 +79,7 @@ class Change(NamedTuple):
     rate: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A unit among its siblings. Equals share a rank; by rate, who has none has no rank either."""
 
     unit: Unit
