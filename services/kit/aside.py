@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 
-PATIENCE_S = 30.0
-"""Seconds after which a machine that is never idle is asked for a small share of its time: the work is then begun anew."""
+PATIENCE_S, SHARE = 3.0, 0.1
+"""An idle process that has got less than this share of a processor after so many seconds is begun anew as a nice one, so that a
+machine that is never idle gets it done, too."""
 
 NICE = 10
 """How far it lets others go first then."""
+
+_TAIL = 4096
+"""Bytes that are kept of what it says."""
 
 
 Beat = Callable[[str], Awaitable[object]]
@@ -40,11 +46,16 @@ async def aside(
 ) -> bytes:
     """The result. Meanwhile `beat` is awaited every so many seconds with what the process said last; what it raises ends the
     process, and so does who cancels this. Raises Failed."""
-    for lower, most in ((_idle, min(PATIENCE_S, seconds)), (_nice, seconds)):
-        with suppress(TimeoutError):
-            async with asyncio.timeout(most):
-                return await _run(command, task, lower, beat, every, env)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            with suppress(_Starved):
+                return await _run(command, task, _idle, beat, every, env)
+            return await _run(command, task, _nice, beat, every, env)
     raise Failed("it takes too long")
+
+
+class _Starved(Exception):
+    """An idle process gets next to nothing."""
 
 
 def _idle(pid: int) -> None:
@@ -68,15 +79,21 @@ async def _run(
     env: Mapping[str, str] | None,
 ) -> bytes:
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe, env=env)
-    said: list[str] = []
+    try:
+        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe, env=env)
+    except OSError as error:  # no process is to be had
+        raise Failed(str(error)) from error
+    began, said = time.monotonic(), bytearray()
     talking = asyncio.create_task(_talk(process, task, said))
     try:
         with suppress(ProcessLookupError):  # it ended at once: its status will say so
             lower(process.pid)
         while not (await asyncio.wait({talking}, timeout=every))[0]:
+            past = time.monotonic() - began
+            if lower is _idle and past > PATIENCE_S and _cpu_s(process.pid, past) < SHARE * past:
+                raise _Starved
             if beat is not None:
-                await beat(said[-1] if said else "")
+                await beat(_last(said))
         result = talking.result()
     finally:
         talking.cancel()
@@ -84,11 +101,21 @@ async def _run(
             process.kill()
             await process.wait()
     if process.returncode:
-        raise Failed(f"exit status {process.returncode}: {' '.join(said)}", process.returncode, said[-1] if said else "")
+        why = said.decode(errors="replace").strip()
+        raise Failed(f"exit status {process.returncode}: {why}", process.returncode, _last(said))
     return result
 
 
-async def _talk(process: asyncio.subprocess.Process, task: bytes, said: list[str]) -> bytes:
+def _cpu_s(pid: int, otherwise: float) -> float:
+    """Seconds of a processor that a process has used; `otherwise` where that cannot be told."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return otherwise
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def _talk(process: asyncio.subprocess.Process, task: bytes, said: bytearray) -> bytes:
     assert process.stdin
     assert process.stdout
     assert process.stderr
@@ -104,7 +131,12 @@ async def _feed(stream: asyncio.StreamWriter, task: bytes) -> None:
     stream.close()
 
 
-async def _hear(stream: asyncio.StreamReader, said: list[str]) -> None:
-    async for line in stream:
-        said.append(line.decode(errors="replace").rstrip())
-        del said[:-20]
+async def _hear(stream: asyncio.StreamReader, said: bytearray) -> None:
+    while some := await stream.read(_TAIL):
+        said += some
+        del said[:-_TAIL]
+
+
+def _last(said: bytearray) -> str:
+    """The last whole line."""
+    return said.rpartition(b"\n")[0].rpartition(b"\n")[2].decode(errors="replace").strip()

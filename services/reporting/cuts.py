@@ -137,8 +137,10 @@ class Cuts:
         id = cut_id(contest, at, since)
         if await find_ids(self._made, [id], {"_id": 1}):
             return
-        opened = await self.opened()
-        if len(opened) >= MOST_OPEN and id not in {cut.id for cut in opened}:
+        opened = {cut.id for cut in await self.opened()}
+        if id in opened:
+            return
+        if len(opened) >= MOST_OPEN:
             raise busy()
         ends = {topic: [end for _, end in sorted((await self._bus.end_offsets(topic)).items())] for topic in TOPICS}
         asked = Open(contest, at, self._clock.now(), ends, since)

@@ -106,9 +106,8 @@ class Cutter:
 
     async def _finish(self, cut: Open) -> None:
         """Adds the shares up once all are there. Another that has been as far already made the same."""
-        shares = await self._cuts.shares(cut)
-        if len(shares) < len(cut.parts):
+        if len(await self._cuts.shares_there(cut)) < len(cut.parts):
             return
-        await self._cuts.put(cut, await self._counting.add_up(shares))
+        await self._cuts.put(cut, await self._counting.add_up(await self._cuts.shares(cut)))
         await self._cuts.close(cut)
         log.info("cut.made", id=cut.id, contest=cut.contest, seconds=(self._clock.now() - cut.asked_at).total_seconds())

@@ -14,6 +14,7 @@ from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData, UploadFile
 
 from services.events import ContestBook, Unit
+from services.kit.console.audit_log import sealed
 from services.kit.problems import Problem
 from services.kit.runtime import Runtime
 from services.kit.sheets import as_csv, harmless, read_day
@@ -129,7 +130,8 @@ class HeadcountPages:
             await self._store.submit(contest, [(view.unit, order)])
         except Problem as problem:
             return await self._page(request, view, Said(problem=problem))
-        await audited(request, f"headcount.{state}", f"{contest}/{view.unit}", entry=order.entry, reason=reason)
+        why = sealed(reason) if reason else ""
+        await audited(request, f"headcount.{state}", f"{contest}/{view.unit}", entry=order.entry, reason=why)
         back = text_of(form, "back")
         return RedirectResponse(back if back.startswith("/console/turnout/") else _page_of(view), 303)
 

@@ -170,6 +170,7 @@ async def test_the_audit_log_speaks_in_words_and_keeps_what_was_noted(house: Con
     await audit.append("hoa", "case.clear", "x", attempts=3, reason="0" * 64)
     await audit.append("hoa", "contacts.changed", "c/A1")
     await audit.append("hoa", "round.extended", "c.tuan-2")
+    await audit.append("hoa", "watch.changed", "c", on=True, day="9999-12-31T23:59:59Z")
     page = (await city.get("/console/audit-log")).text
     assert "<strong>Gia hạn vòng thi đến 17:00 20/5/2026</strong> · c.tuan-1" in page
     assert "Lý do: Mất điện" in page

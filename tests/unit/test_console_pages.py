@@ -238,7 +238,16 @@ async def test_headers_and_cookies_are_strict(house: ConsoleHouse) -> None:
 
 
 @pytest.mark.parametrize(
-    "next", ["https://evil.test/", "//evil.test", "/\\evil.test", "/console//evil.test", "/console/\r\nX: y", "/c/x"]
+    "next",
+    [
+        "https://evil.test/",
+        "//evil.test",
+        "/\\evil.test",
+        "/console//evil.test",
+        "/console/\r\nX: y",
+        "/c/x",
+        "/console/code?next=/console/",
+    ],
 )
 async def test_signing_in_never_leads_elsewhere(house: ConsoleHouse, next: str) -> None:
     await found(house)

@@ -236,6 +236,9 @@ async def test_the_period_and_what_is_compared_with(house: House) -> None:
     first = await house.desk.request(account, asked | {"as_of": "2023-05-20T08:00"})
     assert first.before is None, "there is nothing before the contest began"
     assert (await house.desk.request(account, asked | {"unit": "HP"})).id == whole.id, "the top is the whole contest"
+    with pytest.raises(Problem) as refused:
+        await house.desk.request(account, asked | {"to": "9999-12-31T23:00:00+00:00"})
+    assert (refused.value.status, refused.value.field) == (422, "to")
 
 
 async def test_the_page_asks_watches_cancels_and_keeps_the_form(house: House) -> None:

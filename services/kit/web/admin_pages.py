@@ -234,11 +234,11 @@ def _told(entry: Entry, names: dict[str, str], lang: str) -> Told:
 
 def _shown(value: object, lang: str) -> str:
     """A detail as people write it: times, numbers, and the rest as it is."""
-    if isinstance(value, int | float):
-        return show_number(value, lang)
     try:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return show_number(value, lang)
         return show_time(datetime.fromisoformat(str(value)), lang)
-    except ValueError:
+    except (ValueError, ArithmeticError):  # no time, or one beyond all calendars
         return str(value)
 
 

@@ -303,5 +303,6 @@ def _who(form: FormData) -> tuple[str, str, tuple[str, str] | None]:
 
 
 def safe(next: str) -> str:
-    """A page of the console: nothing that a foreign link names leads elsewhere."""
-    return next if next.startswith("/console/") and "\\" not in next and "//" not in next and next.isprintable() else HOME
+    """A page of the console: no foreign link leads elsewhere, and none of the way in leads back to itself."""
+    fits = next.startswith("/console/") and "\\" not in next and "//" not in next and next.isprintable()
+    return next if fits and not next.startswith(("/console/sign-in", "/console/code")) else HOME

@@ -131,6 +131,8 @@ class Desk:
         since, until = _moment(asked, "from", zone), _moment(asked, "to", zone, end=True)
         as_of = _moment(asked, "as_of", zone) or min(latest, until or latest)
         check_cut_off(contest, self.book.rounds(contest.contest), as_of, now)
+        if until is not None and until > now + timedelta(days=1):
+            raise Problem(422, "period", "Kỳ báo cáo chưa kết thúc.", field="to")
         if until is not None and day_of(until, contest.timezone) != day_of(as_of, contest.timezone):
             raise Problem(422, "period", "Kỳ báo cáo kết thúc khi chốt số liệu: hai ngày phải là một.", field="to")
         if since is not None and since >= as_of:
