@@ -17,12 +17,12 @@ pytest_plugins = ["tests.integration.kafka_brokers"]
 
 @pytest.hookimpl(tryfirst=True)  # xdist looks for the groups in a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Which tests stay together where several processes share them (`make test`): all that use Kafka, for the sake of the
-    session's brokers; all that use the house that they share; else the tests of a file."""
+    """Which tests stay together where several processes share them (`make test`): those of a folder that use Kafka, for the sake
+    of the session's brokers; all that use the house that they share; else the tests of a file."""
     for item in items:
         fixtures, params = getattr(item, "fixturenames", ()), getattr(item, "callspec", None)
         if "kafka_jars" in fixtures or (params and "kafka" in params.params.values()):
-            group = "kafka"
+            group = f"kafka-{item.path.parent.name}"
         else:
             group = "house" if "hoithi_site" in fixtures else item.path.stem
         item.add_marker(pytest.mark.xdist_group(group))
