@@ -6,7 +6,7 @@ from functools import partial
 
 from services.events import ContestBook
 from services.kit.followed import Followed, events
-from services.kit.runtime import Runtime, UnitName, Work
+from services.kit.runtime import Runtime, Work
 from services.kit.store import answers
 from services.notify.campaigner import Campaigner
 from services.notify.campaigns import Campaigns
@@ -34,7 +34,3 @@ def work(runtime: Runtime) -> Work:
         tasks=(contests.run, worker.consume, worker.write, worker.write_members, notices.consume, sender.run, campaigner.run),
         ready={"store": partial(answers, runtime.store)},
     )
-
-
-def _units(book: ContestBook) -> dict[str, UnitName]:
-    return {code: UnitName(unit.name, unit.parent) for contest in book.contests for code, unit in book.units(contest).items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -223,7 +223,8 @@ class AdminApi:
 
     async def finalise(self, request: Request, _: Caller, round: str, body: FinaliseBody) -> ResultsView:
         plan = self._plan(round)
-        await self._closing.settle(plan, *body.asked(), await self._found(request, [round]))
+        prizes, ready = body.asked(), await self._closing.unblocked(plan)
+        await self._closing.settle(plan, *prizes, await self._found(request, ready))
         await audited(request, "results.settle", round)
         return await self._shown(request, plan)
 
@@ -264,11 +265,13 @@ class AdminApi:
 
     async def _shown(self, request: Request, plan: RoundPlan) -> ResultsView:
         ready = await self._closing.readiness(plan)
-        found = await self._found(request, [plan.id]) if ready.settlement.phase == "draft" else {}
+        found = await self._found(request, ready) if ready.settlement.phase == "draft" else {}
         return _view(plan, ready, exclusions(await self._closing.excluded(plan, found), found), language(request))
 
-    async def _found(self, request: Request, rounds: Sequence[str]) -> dict[str, Found]:
-        return await self._organisers.among(rounds, await console_of(request).directory.all())
+    async def _found(self, request: Request, ready: Readiness) -> dict[str, Found]:
+        if ready.head is None:
+            return {}
+        return await self._organisers.among([ready.plan.id], await console_of(request).directory.all())
 
 
 def exclusions(excluded: Iterable[Exclusion], found: Mapping[str, Found]) -> list[ExclusionView]:

@@ -7,8 +7,6 @@ from functools import partial
 from fastapi import APIRouter
 
 from services.events import ContestBook
-from services.kit.bus import Record
-from services.kit.cloudevents import type_of
 from services.kit.followed import Followed, events
 from services.kit.runtime import Face, Runtime
 from services.kit.store import answers
@@ -19,7 +17,6 @@ from services.scoring.casebook import Casebook
 from services.scoring.certificate_pages import CertificatePages
 from services.scoring.closing import Closing
 from services.scoring.exclusions import Exclusions
-from services.scoring.handlers import Library
 from services.scoring.journals import Journals
 from services.scoring.jury import Jury
 from services.scoring.mending import Trials
@@ -69,11 +66,3 @@ def face(runtime: Runtime) -> Face:
         tasks=(contests.run, hosts.run),
         ready={"store": partial(answers, runtime.store)},
     )
-
-
-def _read_journal(journals: Journals, record: Record) -> None:
-    journals.read(type_of(record.headers), record.value)
-
-
-def _read_key(library: Library, record: Record) -> None:
-    library.read_key(type_of(record.headers), record.value)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 
 from services.events import ContestPublished, PersonAwarded, PrizesAwarded, Unit, UnitAwarded
-from services.events.units import folded, parents_at, trees_of
+from services.events.units import folded, parents_at, successor, trees_of
 from services.kit.clock import time_of
 from services.scoring.domain import Judged
 from services.scoring.headcounts import Headcounts
@@ -40,7 +40,8 @@ def figures(
 
 
 def _competing(units: Mapping[str, Unit], parents: Mapping[str, str | None], level: int, day: date) -> dict[str, list[str]]:
-    """The units of a level of a tree (0: those below which none stands), each with all within it."""
+    """The units of a level of a tree (0: those below which none stands), each with all within it. What went over into one
+    of them counts there, as on the board, though it never stood in this tree itself."""
     within: dict[str, list[str]] = {code: [] for code in parents}
     depth: dict[str, int] = {}
     above: set[str] = set()
@@ -51,6 +52,11 @@ def _competing(units: Mapping[str, Unit], parents: Mapping[str, str | None], lev
         above.update(path[1:] if stands else ())
         for each in path:
             within[each].append(code)
+    for code in units:
+        after = successor(units, code, day)
+        if after in parents and (code not in parents or after not in _up(parents, code)):
+            for each in _up(parents, after):
+                within[each].append(code)
     return {
         code: members
         for code, members in within.items()

@@ -11,6 +11,8 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import msgspec
+
 from services.events import ContestBook, ContestPublished, JournalDrained, RoundPlan
 from services.events.units import trees_of
 from services.kit.bus import Bus
@@ -167,8 +169,8 @@ class Closing:
     ) -> None:
         """Sets the prizes, excludes who was found to have an organiser's account, and asks for the outcome. Raises Problem 409,
         or 422 for more prizes than there may be, or a tree that is not there."""
-        self._check(self.contest(plan.contest), persons, units)
-        ready = await self._unblocked(plan)
+        units = self._checked(self.contest(plan.contest), persons, units)
+        ready = _ready(await self.unblocked(plan))
         await self._exclusions.propose(plan.id, self._proposed(found, await self._exclusions.decided([plan.id])))
         _done(await self._settlements.plan(plan.id, persons, units))
         override = ready.settlement.override if ready.overridden else None
@@ -224,16 +226,20 @@ class Closing:
         plans = self._book.rounds(contest)
         return [plan for plan in plans if (await self._settlements.get(plan.id)).phase != "published"]
 
+    async def all_published(self, contest: str) -> None:
+        """Raises Problem 409 where a round of a contest is not published, or there is none."""
+        waiting = await self.unpublished(contest)
+        if waiting or not self._book.rounds(contest):
+            names = ", ".join(plan.name for plan in waiting)
+            raise Problem(409, "rounds-unpublished", "Còn vòng thi chưa công bố kết quả: {names}.", names=names)
+
     async def settle_contest(
         self, contest: str, persons: Sequence[Prize], units: Sequence[Prize] = (), found: Mapping[str, Found] = NOBODY
     ) -> None:
         """Sets the prizes over all rounds, excludes who was found to have an organiser's account, and asks for the outcome.
         Raises Problem 409 or 422."""
-        self._check(self.contest(contest), persons, units)
-        waiting = await self.unpublished(contest)
-        if waiting or not self._book.rounds(contest):
-            names = ", ".join(plan.name for plan in waiting)
-            raise Problem(409, "rounds-unpublished", "Còn vòng thi chưa công bố kết quả: {names}.", names=names)
+        units = self._checked(self.contest(contest), persons, units)
+        await self.all_published(contest)
         decided = await self._exclusions.decided([contest, *(plan.id for plan in self._book.rounds(contest))])
         await self._exclusions.propose(contest, self._proposed(found, decided))
         _done(await self._settlements.plan(contest, persons, units))
@@ -255,14 +261,17 @@ class Closing:
         outcomes = [(await self._settlements.get(plan.id)).outcome for plan in self._book.rounds(contest)]
         return sha256("\n".join(outcome.digest for outcome in outcomes if outcome).encode()).hexdigest()
 
-    def _check(self, contest: ContestPublished, persons: Sequence[Prize], units: Sequence[Prize]) -> None:
+    def _checked(self, contest: ContestPublished, persons: Sequence[Prize], units: Sequence[Prize]) -> list[Prize]:
+        """The prizes of units, those of the first tree under its one name (""): under two they would be two ladders of the same
+        units, and the best might win on both."""
         _check_number(persons, "prizes")
         _check_number(units, "unit_prizes")
-        trees = {tree.id for tree in trees_of(contest)}
+        trees = [tree.id for tree in trees_of(contest)]
         for prize in units:
             if prize.tree and prize.tree not in trees:
                 names = ", ".join(sorted(trees))
                 raise Problem(422, "tree", "Không có cây đơn vị này. Các cây: {names}.", field="unit_prizes", names=names)
+        return [msgspec.structs.replace(prize, tree="") if prize.tree == trees[0] else prize for prize in units]
 
     async def _ranked(self, plan: RoundPlan, attempt: str) -> str:
         """The person of an attempt, who has a rank in the round."""
@@ -278,26 +287,37 @@ class Closing:
         if (await self._settlements.get(id)).phase != "draft":
             raise Problem(409, "phase", "Giải đã tính: hãy mở lại rồi mới thay đổi.")
 
+    async def still_in_draft(self, id: str) -> None:
+        """After somebody was excluded or included: says so where the prizes were asked for meanwhile, perhaps without that.
+        Raises Problem 409."""
+        if (await self._settlements.get(id)).phase != "draft":
+            raise Problem(409, "phase", "Đã ghi, nhưng giải vừa được tính cùng lúc: hãy mở lại rồi tính lại.")
+
     async def reopen(self, plan: RoundPlan) -> None:
         """Takes a settled round back. Raises Problem 409."""
         _done(await self._settlements.reopen(plan.id))
 
     async def publish(self, plan: RoundPlan) -> None:
         """For good. Raises Problem 409."""
-        ready = await self._unblocked(plan)
+        ready = _ready(await self.unblocked(plan))
         outcome = ready.settlement.outcome
         if outcome is None or outcome.basis != ready.head.basis:
             raise Problem(409, "ranking-changed", "Xếp hạng đã thay đổi từ khi tính giải. Hãy mở lại và tính lại.")
         _done(await self._settlements.publish(plan.id))
 
-    async def _unblocked(self, plan: RoundPlan) -> Ready:
+    async def unblocked(self, plan: RoundPlan) -> Readiness:
+        """How a round stands that nothing stands in the way of: it is ranked. Raises Problem 409."""
         readiness = await self.readiness(plan)
         if readiness.blocks:
             first = readiness.blocks[0]
             codes = [lack.code for lack in readiness.blocks]
             raise Problem(409, first.code, first.text, extra={"lacks": codes}, **first.values)
-        assert readiness.head is not None
-        return Ready(readiness.head, readiness.settlement, bool(readiness.lacks))
+        return readiness
+
+
+def _ready(readiness: Readiness) -> Ready:
+    assert readiness.head is not None
+    return Ready(readiness.head, readiness.settlement, bool(readiness.lacks))
 
 
 def place_of(book: ContestBook, id: str) -> tuple[RoundPlan | None, ContestPublished]:

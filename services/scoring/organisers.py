@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from services.kit.console import Account, Role
+from services.kit.store import StoreDown
 from services.scoring.handlers import address
 from services.scoring.store import marks_of, read_state, read_views
 
@@ -32,16 +33,19 @@ class Organisers:
 
     def __init__(self, store: Database, key: bytes) -> None:
         self._store, self._key = store, key
+        self._looking = asyncio.Lock()
         self._known: dict[str, tuple[bytes, dict[str, Found]]] = {}
 
     async def among(self, rounds: Iterable[str], accounts: Iterable[Account]) -> dict[str, Found]:
-        """The people with an attempt in these rounds, by participant. What was found is kept while nothing changes: it takes a
-        look at every snapshot. Raises StoreDown."""
+        """The people with an attempt in these rounds, by participant. It takes a look at every snapshot: ask of rounds that
+        are ranked. What was found is kept while nothing changes, and several who ask share a look. Raises StoreDown, also while
+        the snapshots lack what was judged."""
         holders = {address(self._key, each.email): each for each in accounts if each.role in ORGANISERS}
         holders.pop(b"", None)
         found: dict[str, Found] = {}
-        for round in rounds if holders else ():
-            found |= await self._in_round(round, holders)
+        async with self._looking:
+            for round in rounds if holders else ():
+                found |= await self._in_round(round, holders)
         return found
 
     async def _in_round(self, round: str, holders: dict[bytes, Account]) -> dict[str, Found]:
@@ -51,8 +55,11 @@ class Organisers:
         if known is not None and known[0] == basis:
             return known[1]
         found: dict[str, Found] = {}
-        for p in marks:
-            for participant, person in (await read_state(self._store, p)).holders(round, holders.keys()):
+        for p, mark in marks.items():
+            state = await read_state(self._store, p)
+            if state.rounds.get(round) != mark:
+                raise StoreDown(f"the snapshot of partition {p} is behind")  # as while it is made anew from the log
+            for participant, person in state.holders(round, holders.keys()):
                 account = holders[person.email]
                 found[participant] = Found(person.name, account.id, account.name)
             await asyncio.sleep(0)

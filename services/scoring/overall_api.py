@@ -62,6 +62,8 @@ class OverallApi:
         )
 
     async def finalise(self, request: Request, caller: Caller, contest: str, body: FinaliseBody) -> OverallView:
+        self._closing.contest(contest)
+        await self._closing.all_published(contest)
         await self._closing.settle_contest(contest, *body.asked(), await self._found(request, contest))
         await audited(request, "results.settle", contest)
         return await self.look(request, caller, contest)
@@ -77,5 +79,7 @@ class OverallApi:
         return await self.look(request, caller, contest)
 
     async def _found(self, request: Request, contest: str) -> dict[str, Found]:
+        if await self._closing.unpublished(contest):
+            return {}
         rounds = [plan.id for plan in self._book.rounds(contest)]
         return await self._organisers.among(rounds, await console_of(request).directory.all())

@@ -51,6 +51,8 @@ class OverallPages:
         )
 
     async def _found(self, request: Request, contest: str) -> dict[str, Found]:
+        if await self._closing.unpublished(contest):
+            return {}
         rounds = [plan.id for plan in self._book.rounds(contest)]
         return await self._organisers.among(rounds, await console_of(request).directory.all())
 
@@ -59,7 +61,9 @@ class OverallPages:
         self._closing.contest(contest)
         action, noted = str(form.get("action", "")), dict[str, str]()
         if action == "settle":
-            await self._closing.settle_contest(contest, *prize_forms.read(form), await self._found(request, contest))
+            prizes = prize_forms.read(form)
+            await self._closing.all_published(contest)
+            await self._closing.settle_contest(contest, *prizes, await self._found(request, contest))
         elif action == "include":
             who, reason, by = str(form.get("participant", "")), reason_of(str(form.get("reason", ""))), account_in(request).id
             excluded = await self._closing.excluded_overall(contest, await self._found(request, contest))
@@ -72,4 +76,6 @@ class OverallPages:
         else:
             raise Problem(422, "action", "Không có thao tác này.", field="action")
         await audited(request, f"results.{action}", contest, **noted)
+        if action == "include":
+            await self._closing.still_in_draft(contest)
         return RedirectResponse(f"/console/rounds/{contest}/overall", 303)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from services.events import ContestPublished, RoundPlan
 from services.events.units import parents_at, successor, trees_of
 from services.scoring.domain import Row
 
+_INSTANT = timedelta(microseconds=1)
+
 
 def day_of(contest: ContestPublished, at: datetime) -> date:
-    """The day that it is then where the contest is."""
-    return at.astimezone(ZoneInfo(contest.timezone)).date()
+    """The day that it is then where the contest is: midnight ends the day before, as on the board."""
+    return (at - _INSTANT).astimezone(ZoneInfo(contest.timezone)).date()
 
 
 def closing_day(contest: ContestPublished, plan: RoundPlan) -> date:
-    """The day on which a round ends."""
+    """The last day of a round."""
     return day_of(contest, plan.closes)
 
 

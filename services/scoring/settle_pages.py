@@ -12,7 +12,7 @@ from services.kit.problems import Problem
 from services.kit.web import render
 from services.kit.web.console import Organiser, OrganiserForm, account_in, audited, console_of
 from services.scoring import prize_forms
-from services.scoring.closing import Closing
+from services.scoring.closing import Closing, Readiness
 from services.scoring.exclusions import WHY_NAMES
 from services.scoring.jury import reason_of
 from services.scoring.organisers import Found, Organisers
@@ -41,7 +41,7 @@ class SettlePages:
         readiness = await self._closing.readiness(plan)
         settlement = readiness.settlement
         committed = await self._settlements.committed(round)
-        found = await self._found(request, round) if settlement.phase == "draft" else {}
+        found = await self._found(request, readiness) if settlement.phase == "draft" else {}
         return render(
             request,
             "prizes.html",
@@ -60,22 +60,25 @@ class SettlePages:
             **prize_forms.fields(contest, settlement, overall=False),
         )
 
-    async def _found(self, request: Request, round: str) -> dict[str, Found]:
-        return await self._organisers.among([round], await console_of(request).directory.all())
+    async def _found(self, request: Request, readiness: Readiness) -> dict[str, Found]:
+        if readiness.head is None:
+            return {}  # the look takes its time, which belongs to the submissions until then
+        return await self._organisers.among([readiness.plan.id], await console_of(request).directory.all())
 
     async def act(self, request: Request, form: OrganiserForm, round: str) -> Response:
         """Sets the prizes and asks for the outcome; takes it back; publishes it."""
         plan, _ = self._closing.round(round)
         action, noted = _text(form, "action"), dict[str, str]()
         if action == "settle":
-            await self._closing.settle(plan, *prize_forms.read(form), await self._found(request, round))
+            prizes, ready = prize_forms.read(form), await self._closing.unblocked(plan)
+            await self._closing.settle(plan, *prizes, await self._found(request, ready))
         elif action == "exclude":
             attempt, why, by = _text(form, "attempt"), _text(form, "why"), account_in(request).id
             made = await self._closing.exclude(plan, attempt, why, _text(form, "reason"), by)
             noted |= {"participant": made.participant, "why": made.why, "reason": sealed(made.reason)}
         elif action == "include":
             who, reason, by = _text(form, "participant"), reason_of(_text(form, "reason")), account_in(request).id
-            excluded = await self._closing.excluded(plan, await self._found(request, round))
+            excluded = await self._closing.excluded(plan, await self._found(request, await self._closing.readiness(plan)))
             await self._closing.include(round, excluded, who, reason, by)
             noted |= {"participant": who, "reason": sealed(reason)}
         elif action == "override":
@@ -87,6 +90,8 @@ class SettlePages:
         else:
             raise Problem(422, "action", "Không có thao tác này.", field="action")
         await audited(request, f"results.{action}", round, **noted)
+        if action in ("exclude", "include"):
+            await self._closing.still_in_draft(round)
         return RedirectResponse(f"/console/rounds/{round}/prizes", 303)
 
 

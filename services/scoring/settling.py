@@ -112,7 +112,7 @@ class Settler:
             units=awards.figures(contest, day, overall.homes(parts).values(), settlement.unit_prizes, self._headcounts),
             excluded={each.participant: each.why for each in excluded},
         )
-        concluded = overall.conclude(known, overall.standings(known))
+        concluded = await asyncio.to_thread(lambda: overall.conclude(known, overall.standings(known)))
         known = msgspec.structs.replace(known, names=await self._names(contest.contest, concluded))
         outcome, content = await asyncio.to_thread(self._make_overall, known, settlement.checksum)
         await self._settlements.keep_file(contest.contest, outcome.digest, content)
@@ -178,7 +178,8 @@ class Settler:
         if committed is None or judged is None:
             return  # not yet; the next turn looks again
         final = await self._final(plan, settlement, head, committed, judged)
-        final = msgspec.structs.replace(final, names=await self._names(plan.contest, publication.conclude(final)))
+        concluded = await asyncio.to_thread(publication.conclude, final)
+        final = msgspec.structs.replace(final, names=await self._names(plan.contest, concluded))
         outcome, content = await asyncio.to_thread(self._make, final, head)
         await self._settlements.keep_file(plan.id, outcome.digest, content)
         if await self._settlements.settle(plan.id, outcome):
@@ -214,7 +215,7 @@ class Settler:
         keyed = self._library.standing_key(plan.id)
         rows = await self._rows(plan.id, head.checksum)
         ruled = await self._casebook.ruled(plan.id)
-        homes = awards.latest_units(judged)
+        homes = await asyncio.to_thread(awards.latest_units, judged)
         return Final(
             plan=plan,
             title=contest.title,
@@ -246,7 +247,9 @@ class Settler:
         if keyed is not None and any(mark.key != keyed.version for mark in marks.values()):
             return None  # a mended key is being applied
         states = await read_states(self._runtime.store, round, marks)
-        return None if states is None else [judged for state in states.values() for judged, _ in state.judged(round)]
+        if states is None:
+            return None
+        return await asyncio.to_thread(lambda: [judged for state in states.values() for judged, _ in state.judged(round)])
 
     async def _rows(self, round: str, checksum: str) -> list[Row]:
         rows: list[Row] = []

@@ -5,15 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 from services.events import ContestBook
-from services.kit.bus import Record
-from services.kit.cloudevents import type_of
 from services.kit.followed import Followed, events
 from services.kit.replay import rebuild
 from services.kit.runtime import Runtime, Work
 from services.kit.store import answers
 from services.scoring.handlers import Library
 from services.scoring.headcounts import Headcounts
-from services.scoring.journals import Journals
 from services.scoring.ranking import Ranker
 from services.scoring.worker import TOPICS, ScoringWorker
 
@@ -39,11 +36,3 @@ def work(runtime: Runtime) -> Work:
         ready={"store": partial(answers, runtime.store)},
         rebuild=partial(rebuild, runtime.bus, worker, worker.derived, TOPICS),
     )
-
-
-def _read_journal(journals: Journals, record: Record) -> None:
-    journals.read(type_of(record.headers), record.value)
-
-
-def _read_key(library: Library, record: Record) -> None:
-    library.read_key(type_of(record.headers), record.value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import msgspec
 import pytest
@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from services.events import ContestPublished, HeadcountApproved, Unit, encode
 from services.events.contests import Placement, Tree
+from services.reporting import turnout
 from services.scoring import awards, publication
 from services.scoring.domain import Judged, Verdict
 from services.scoring.headcounts import Headcounts
 from services.scoring.prizes import Prize
+from services.scoring.scopes import closing_day
 from tests.scoring_house import CONTEST, NOW, PLAN
 from tests.unit.published_round import final_round
 
@@ -118,6 +120,33 @@ def test_a_prize_names_its_tree_and_level_and_people_of_an_inner_unit_count_ther
     assert found(tree="school") == {"S1": 1, "S2": 2}
     assert found(tree="school", level=1) == {"GD": 4}
     assert found(level=9) == {}
+
+
+@pytest.mark.parametrize("to", ["B", "M"])
+def test_a_merged_unit_counts_in_trees_that_it_never_stood_in(to: str) -> None:
+    """A stood in the territory alone and went into B, of the schools too, at once or by way of M."""
+    trees = (Tree(id="territory", name="Địa bàn"), Tree(id="school", name="Trường"))
+    both = (Placement(tree="territory", parent="HP"), Placement(tree="school", parent="GD"))
+    units = msgspec.structs.replace(
+        contest(
+            Unit(code="GD", parent=None, name="Sở", kind="office", placements=(Placement(tree="school", parent=None),)),
+            Unit(code="B", parent="HP", name="B", kind="school", placements=both),
+            ward("A", ended="2026-11-20", merged_into=to),
+            ward("M", ended="2026-11-21", merged_into="B"),
+        ),
+        trees=trees,
+    )
+    for level, code in (0, "B"), (1, "GD"):
+        prize = msgspec.structs.replace(BY_PEOPLE[0], tree="school", level=level)
+        (found,) = awards.figures(units, DAY, ["A", "A", "B"], [prize], counts())
+        assert (found.code, found.people) == (code, 3)
+        assert len(found.within) == len(set(found.within))
+
+
+def test_midnight_ends_the_day_before() -> None:
+    midnight = msgspec.structs.replace(PLAN, closes=datetime(2026, 11, 25, 17, tzinfo=UTC))
+    assert closing_day(CONTEST, midnight) == DAY
+    assert turnout.day_of(midnight.closes, CONTEST.timezone) == DAY
 
 
 def test_a_unit_below_a_merged_one_is_counted_once() -> None:

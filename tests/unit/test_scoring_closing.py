@@ -17,6 +17,7 @@ from services.kit.clock import us_of
 from services.kit.console.audit_log import sealed
 from services.kit.problems import Problem
 from services.scoring.domain import Mark, Row
+from services.scoring.exclusions import Exclusion, Exclusions
 from services.scoring.prizes import Prize
 from services.scoring.store import encoded, views
 from tests.console_house import submit
@@ -168,6 +169,32 @@ async def test_who_is_excluded_is_on_record_until_the_prizes_are_worked_out(scor
     assert [(p.name, p.by, p.least) for p in settlement.unit_prizes] == [("Tỷ lệ", "rate", 50), ("Đông", "people", 0)]
     with pytest.raises(Problem, match="phase"):
         await scoring.closing.include(PLAN.id, [], "k3vq", "không phải người ra đề", "o1")
+
+
+async def test_who_is_excluded_while_prizes_are_worked_out_is_said_to_count_after_the_next_time(
+    scoring: ScoringHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scoring.rank()
+    await scoring.standings.write(PLAN.id, "c" * 64, {"": [Row(1, "k3vq", 1, "Lê H***", "A", 20, 1000, None)]})
+    browser, put = await scoring.house.signed_in("city"), Exclusions.put
+
+    async def late(self: Exclusions, round: str, made: Exclusion) -> None:
+        await scoring.closing.settle(PLAN, (), ())
+        await put(self, round, made)
+
+    monkeypatch.setattr(Exclusions, "put", late)
+    form = {"action": "exclude", "attempt": f"k3vq:{PLAN.id}:1", "why": "questions", "reason": "ra đề tuần này"}
+    refused = await submit(browser, PAGE, PAGE, **form)
+    assert refused.status_code == 409
+    assert "hãy mở lại rồi tính lại" in refused.text
+    assert await scoring.house.actions() == ["results.exclude"]
+
+
+async def test_the_first_tree_has_one_name_and_one_ladder(scoring: ScoringHouse) -> None:
+    await scoring.rank()
+    await scoring.closing.settle(PLAN, (), [Prize(name="Nhất", count=1), Prize(name="Nhì", count=1, tree="territory")])
+    settlement = await scoring.settlements.get(PLAN.id)
+    assert [prize.tree for prize in settlement.unit_prizes] == ["", ""]
 
 
 async def test_a_winner_who_is_disqualified_at_the_last_moment_is_not_published(scoring: ScoringHouse) -> None:

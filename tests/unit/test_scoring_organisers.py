@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -13,13 +15,17 @@ from services.events import ParticipantErased, ParticipantRegistered
 from services.kit.clock import us_of
 from services.kit.console import Role
 from services.kit.security import Secrets
-from services.scoring import handlers
+from services.kit.store import StoreDown
+from services.scoring import handlers, organisers
 from services.scoring.domain import Judged, State
-from services.scoring.organisers import Found
-from services.scoring.store import snapshots, views
+from services.scoring.organisers import Found, Organisers
+from services.scoring.store import read_state, snapshots, views
 from tests.console_house import submit
 from tests.organisers import member
 from tests.scoring_house import CLOSES, NOW, PLAN, ScoringHouse
+
+if TYPE_CHECKING:
+    from services.kit.store import Database
 
 PAGE, OVERALL = f"/console/rounds/{PLAN.id}/prizes", "/console/rounds/thi/overall"
 KEY = b"k" * 32
@@ -102,14 +108,54 @@ async def test_over_all_rounds_the_contests_own_word_is_the_last(scoring: Scorin
     browser = await scoring.house.signed_in("city")
     await take_part(scoring, tmp_path, an="city.all@example.org", ba="operator.all@example.org")
     await submit(browser, PAGE, PAGE, action="include", participant="an", reason="đã rời Ban Tổ chức từ lâu")
+    await scoring.closing.settle(PLAN, (), (), {"chi": Found("C***", "o2", "Chi")})
     await member(scoring.house.console, "operator")
+    assert 'value="ba"' not in (await browser.get(OVERALL)).text, "nobody looks before all rounds are published"
+    await scoring.outcome()
+    await scoring.closing.publish(PLAN)
     found = (await browser.get(OVERALL)).text
     assert '"an"' not in found, "what was said in a round stands"
     assert 'value="ba"' in found, "an account that was made since"
     await submit(browser, OVERALL, OVERALL, action="include", participant="ba", reason="vào làm sau cuộc thi")
-    assert await scoring.closing.excluded_overall("thi") == []
     assert 'value="ba"' not in (await browser.get(OVERALL)).text
-    await scoring.closing.settle(PLAN, (), (), {"chi": Found("C***", "o2", "Chi")})
     assert [each.participant for each in await scoring.closing.excluded_overall("thi")] == ["chi"]
     await submit(browser, OVERALL, OVERALL, action="include", participant="chi", reason="cùng e-mail cơ quan thôi")
     assert await scoring.closing.excluded_overall("thi") == []
+
+
+async def test_while_a_round_runs_nobody_looks(scoring: ScoringHouse, tmp_path: Path) -> None:
+    browser = await scoring.house.signed_in("city")
+    await take_part(scoring, tmp_path, an="city.all@example.org")
+    later = {PLAN.id: State().mark(PLAN.id, us_of(CLOSES) + 1, 0, 1)}
+    await views(scoring.store).update_one({"_id": 3}, {"$set": {"body": Binary(msgspec.msgpack.encode(later))}})
+    assert (await scoring.closing.readiness(PLAN)).head is None
+    await snapshots(scoring.store).update_one({"_id": 3}, {"$set": {"body": Binary(b"not to be read")}})
+    assert (await browser.get(PAGE)).status_code == 200
+
+
+async def test_several_who_ask_share_a_look_and_one_at_snapshots_that_are_behind_is_none(
+    tmp_path: Path, scoring: ScoringHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await take_part(scoring, tmp_path, an="city.all@example.org")
+    account = await member(scoring.house.console, "city")
+    looks = []
+
+    async def counted(database: Database, partition: int) -> State:
+        looks.append(partition)
+        return await read_state(database, partition)
+
+    monkeypatch.setattr(organisers, "read_state", counted)
+    asked = Organisers(scoring.store, Secrets(tmp_path).get("phone.key"))
+    found = await asyncio.gather(*(asked.among([PLAN.id], [account]) for _ in range(3)))
+    assert [list(each) for each in found] == [["an"]] * 3
+    assert looks == [3]
+    await snapshots(scoring.store).delete_many({})
+    with pytest.raises(StoreDown):
+        await Organisers(scoring.store, bytes(32)).among([PLAN.id], [account])
+
+
+async def test_states_from_before_there_were_digests_are_left_where_they_lie(scoring: ScoringHouse) -> None:
+    old = State()
+    old.meet("an", 0, "Lê H***")
+    await scoring.store["snapshots"].insert_many([{"_id": 3, "body": Binary(msgspec.msgpack.encode(old))}])
+    assert not (await read_state(scoring.store, 3)).people
