@@ -7,6 +7,7 @@ an answer is not told to those who will get the question next week. A round that
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -19,6 +20,7 @@ from services.kit.runtime import Runtime
 from services.kit.web import problems, render
 from services.quiz.authoring.live import Live
 from services.quiz.authoring.mending import Mending, letters_of
+from services.quiz.authoring.running import Rounds
 from services.quiz.authoring.store import Drafts
 from services.quiz.bank.store import Bank
 from services.quiz.bank.template import DIFFICULTY
@@ -28,7 +30,7 @@ GRACE = timedelta(minutes=1)
 """After closing: an answer on its way is on time for two seconds, and an extension of the last moment reaches every process."""
 
 FRESH_SECONDS = 5.0
-"""So long a process goes by what it read of drafts, the bank and mended keys."""
+"""So long a process goes by what it read of drafts, the bank, mended keys and changes that are still to be told."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,10 @@ class Answers:
 
     def __init__(self, runtime: Runtime, book: ContestBook, drafts: Drafts, bank: Bank, mending: Mending) -> None:
         self._clock, self._book, self._drafts, self._bank, self._mending = runtime.clock, book, drafts, bank, mending
+        self._rounds = Rounds(runtime, book)
         self._held: dict[str, frozenset[str]] = {}
         self._read: dict[str, tuple[float, Shown]] = {}
+        self._ends: dict[str, tuple[float, datetime, Mapping[str, datetime]]] = {}
         self._turn = asyncio.Lock()
 
     async def of(self, plan: RoundPlan) -> Shown:
@@ -63,8 +67,11 @@ class Answers:
         if not over(plan, now):
             return Shown()
         async with self._turn:  # at the end of a round everybody asks
+            running = await self._running(plan.contest)
+            if any(other.id == plan.id for other in running):
+                return Shown()
             undrawn = await self._undrawn(plan)
-            coming = [await self.held(other) for other in self._book.rounds(plan.contest) if not over(other, now)]
+            coming = [await self.held(other) for other in running]
         shown = tuple(q for q in undrawn.questions if not any(q.id in held for held in coming))
         return Shown(shown, undrawn.mended, undrawn.waiting or len(shown) < len(undrawn.questions))
 
@@ -78,6 +85,17 @@ class Answers:
         """The ids of the questions that were in the papers of rounds that are over: people may know their answers."""
         now = self._clock.now()
         return {id for plan in self._book.rounds(contest) if over(plan, now) for id in await self.held(plan)}
+
+    async def _running(self, contest: str) -> list[RoundPlan]:
+        """The rounds that are not over. An extension is stored before it is told, and can only be told once the brokers are there:
+        so a round is over when the store, read after its end, knows of no later one."""
+        read, at, ends = self._ends.get(contest, (0.0, None, {}))
+        if at is None or self._clock.monotonic() - read >= FRESH_SECONDS:
+            at = self._clock.now()  # before reading: what is stored meanwhile may be missed
+            ends = await self._rounds.untold_ends(contest)
+            self._ends[contest] = self._clock.monotonic(), at, ends
+        rounds = self._book.rounds(contest)
+        return [plan for plan in rounds if not over(plan, at) or at < ends.get(plan.id, plan.closes) + GRACE]
 
     async def _undrawn(self, plan: RoundPlan) -> Shown:
         """The answers of a round but those of questions that a draft can draw."""
