@@ -11,10 +11,11 @@ from typing import Any, cast
 import httpx
 import msgspec
 import pytest
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 
 from services.kit.runtime import Face
 from services.kit.tokens import looked_at
+from services.kit.web import render
 from services.quiz import pages
 from services.quiz.authoring.answers import GRACE, AnswersPages
 from services.quiz.authoring.api import AdminApi
@@ -124,6 +125,26 @@ async def test_the_answers_of_a_round_are_a_page_and_a_call_once_it_is_over(desk
         assert known.text in page.text
     for wrong in ("/c/x/dap-an/hp.tuan-1", "/c/hp/dap-an/hp.tuan-9"):
         assert (await desk.console.browser().get(wrong)).status_code == 404
+
+
+async def test_answers_are_made_once_for_everyone_and_hidden_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered: list[str] = []
+
+    def counted(request: Request, template: str, **context: Any) -> Response:
+        rendered.append(template)
+        return render(request, template, **context)
+
+    monkeypatch.setattr("services.quiz.authoring.answers.render", counted)
+    await desk.opened()
+    await desk.over()
+    path = f"/c/hp/dap-an/{ROUND.id}"
+    first, again = [await desk.page(f"{path}{query}") for query in ("", "?x")]
+    await desk.browser.get("/lang/en")
+    english = await desk.page(path)
+    assert rendered.count("answer_cards.html") == 2
+    assert first.count("(đúng)") == again.count("(đúng)") == english.count("(right)") == first.count("<article") > 0
+    await desk.quiz.authoring.change(ROUND.id, "extend", "a", "Mất điện", desk.quiz.clock.now() + timedelta(hours=1))
+    assert "(right)" not in await desk.page(path)
 
 
 async def test_an_api_key_of_the_same_organiser_is_no_second_person(desk: Desk) -> None:
