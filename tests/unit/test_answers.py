@@ -12,7 +12,7 @@ import pytest
 from services.events import RoundKeyed, RoundPlan
 from services.kit.bus import BusDown
 from services.kit.problems import Problem
-from services.kit.tokens import looked_at
+from services.kit.tokens import looked_at, trial
 from services.quiz.authoring.answers import FRESH_SECONDS, GRACE, Shown
 from services.quiz.authoring.drafts import ContestDraft, Rules
 from tests.unit.test_publishing import BANK, CONTEST, ROUND, House
@@ -164,9 +164,13 @@ async def test_after_closing_a_key_is_published_only_by_who_has_seen_its_differe
     (question, letters), *_ = await mending.questions(house.plan())
     await mending.propose(ROUND.id, question.id, next(x for x in "ABC" if x != letters), "In nhầm", "a")
     signer = looked_at(house.runtime.secrets)
-    for seen in ("", "x", signer.sign(f"{ROUND.id}/3".encode())):
+    before = signer.sign(trial(ROUND.id, 2, house.plan().closes))
+    await house.authoring.change(ROUND.id, "extend", "a", "Mất điện", house.clock.now() + timedelta(hours=1))
+    await house.past()  # with papers that the trial before did not have
+    closes = house.plan().closes
+    for seen in ("", "x", signer.sign(trial(ROUND.id, 3, closes)), before):
         with pytest.raises(Problem) as problem:
             await mending.decide(ROUND.id, 2, "published", seen)
         assert problem.value.code == "no-trial"
-    await mending.decide(ROUND.id, 2, "published", signer.sign(f"{ROUND.id}/2".encode()))
+    await mending.decide(ROUND.id, 2, "published", signer.sign(trial(ROUND.id, 2, closes)))
     assert [each.state for each in await mending.amendments(ROUND.id)] == ["published"]

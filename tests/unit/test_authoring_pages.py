@@ -14,7 +14,7 @@ import pytest
 from fastapi import APIRouter, Request, Response
 
 from services.kit.runtime import Face
-from services.kit.tokens import looked_at
+from services.kit.tokens import looked_at, trial
 from services.kit.web import render
 from services.quiz import pages
 from services.quiz.authoring.answers import GRACE, AnswersPages
@@ -203,6 +203,6 @@ async def test_who_mends_a_key_is_told_what_can_be_known_of_it(desk: Desk) -> No
     page = await desk.page(keys)
     assert (f"/console/rounds/{ROUND.id}/key" in page, button in page) == (True, False)
     assert (await desk.send(keys, action="publish", version="2")).status_code == 409
-    seen = signer.sign(f"{ROUND.id}/2".encode())
+    seen = signer.sign(trial(ROUND.id, 2, ROUND.closes))
     assert button in await desk.page(f"{keys}?seen={seen}")
     assert (await desk.send(keys, action="publish", version="2", seen=seen)).status_code == 200

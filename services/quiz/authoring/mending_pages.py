@@ -35,7 +35,7 @@ class MendingPages:
         if plan is None:
             raise Problem(409, "no-key", "Vòng thi chưa có đề.")
         amendments = await self._mending.amendments(found.id)
-        looked_at = bool(amendments) and self._mending.shown(found.id, amendments[-1].version, seen)
+        looked_at = bool(amendments) and self._mending.shown(plan, amendments[-1].version, seen)
         return render(
             request, "mending.html", draft=draft, round=found, letters=LETTERS, states=STATES, chosen=cau,
             questions=await self._mending.questions(plan), amendments=amendments,
