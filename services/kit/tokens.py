@@ -54,5 +54,5 @@ def looked_at(secrets: Secrets) -> Signer:
 
 
 def trial(round: str, version: int, closes: datetime) -> bytes:
-    """What names the trial of a version of a key on all papers of a round. Opened again, a round has another end and more papers."""
+    """What names the trial of a version of a key on all papers of a round. Opened again, it has another end and more papers."""
     return f"{round}/{version}/{closes.timestamp()}".encode()

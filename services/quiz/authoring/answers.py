@@ -34,8 +34,8 @@ FRESH_SECONDS = 5.0
 """So long a process goes by what it read of drafts, the bank, mended keys and changes that are still to be told."""
 
 KEPT = 12
-"""Of so many the page's questions or the call's answer, 300 kB each, are kept as they were made: that takes 10 ms of a process, and
-at the end of a round everybody asks."""
+"""So many times the page's questions or the call's answer, 300 kB each, are kept as they were made: making takes 10 ms, and at
+the end of a round everybody asks."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ class Answers:
         return {id for plan in self._book.rounds(contest) if over(plan, now) for id in await self.held(plan)}
 
     async def _running(self, contest: str) -> list[RoundPlan]:
-        """The rounds that are not over. An extension is stored before it is told, and can only be told once the brokers are there:
-        so a round is over when the store, read after its end, knows of no later one."""
+        """The rounds that are not over. An extension is stored before it is told, and told only once the brokers are there: a
+        round is over when the store, read after its end, knows of no later one."""
         read, at, ends = self._ends.get(contest, (0.0, None, {}))
         if at is None or self._clock.monotonic() - read >= FRESH_SECONDS:
             at = self._clock.now()  # before reading: what is stored meanwhile may be missed
