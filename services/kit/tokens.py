@@ -10,6 +10,8 @@ from services.kit.problems import Problem
 from services.kit.security import BadToken, Secrets, Signer
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from fastapi import Request
 
 
@@ -47,5 +49,10 @@ class Bearers:
 
 
 def looked_at(secrets: Secrets) -> Signer:
-    """Signs `round/version` for who was shown what that version of a key changes: scoring gives it, quiz asks for it."""
+    """Signs a `trial` for who was shown it: scoring gives it, quiz asks for it."""
     return Signer(secrets.get("token.key"), "trial")
+
+
+def trial(round: str, version: int, closes: datetime) -> bytes:
+    """What names the trial of a version of a key on all papers of a round. Opened again, it has another end and more papers."""
+    return f"{round}/{version}/{closes.timestamp()}".encode()

@@ -12,6 +12,7 @@ import structlog
 from bson import Binary
 
 from services.events import RoundKeyed, RoundPlan
+from services.kit import tokens
 from services.kit.cloudevents import type_of
 from services.kit.runtime import Runtime
 from services.kit.security import Signer
@@ -58,7 +59,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
 def seen(signer: Signer, plan: RoundPlan, trial: Trial) -> str:
     """What quiz asks for; "" where the round was opened again since the trial."""
-    return signer.sign(f"{plan.id}/{trial.version}".encode()) if trial.at >= plan.closes else ""
+    return signer.sign(tokens.trial(plan.id, trial.version, plan.closes)) if trial.at >= plan.closes else ""
 
 
 class Trials:

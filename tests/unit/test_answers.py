@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from services.events import RoundKeyed, RoundPlan
+from services.kit.bus import BusDown
 from services.kit.problems import Problem
-from services.kit.tokens import looked_at
+from services.kit.tokens import looked_at, trial
 from services.quiz.authoring.answers import FRESH_SECONDS, GRACE, Shown
 from services.quiz.authoring.drafts import ContestDraft, Rules
 from tests.unit.test_publishing import BANK, CONTEST, ROUND, House
@@ -69,6 +70,25 @@ async def test_answers_are_for_everyone_after_closing_and_hidden_again_by_an_ext
     assert all(question == bank[question.id] for question in shown.questions)
     await house.authoring.change(ROUND.id, "extend", "a", "Mất điện", house.clock.now() + timedelta(hours=1))
     assert await house.authoring.answers.of(house.plan()) == Shown(), "at once, whatever was read before"
+
+
+async def test_an_extension_that_is_stored_and_not_told_yet_holds_the_answers_back(house: Answering) -> None:
+    contest = CONTEST.with_round(msgspec.structs.replace(SECOND, stage="approved"))
+    await house.open(ROUND.id, SECOND.id, contest=contest)
+    later = house.plan(SECOND.id).closes + WEEK
+    for id in (ROUND.id, SECOND.id):
+        house.faults.left = 1  # the change is stored, and the brokers are away
+        with pytest.raises(BusDown):
+            await house.authoring.change(id, "extend", "a", "Mất điện", later)
+        house.faults.left = None
+    house.clock.advance(later - WEEK + GRACE - house.clock.now())
+    for id in (ROUND.id, SECOND.id):
+        assert house.plan(id).closes < later - WEEK + GRACE
+        assert await house.shown(id) == Shown()
+    await house.worker._sweep()
+    assert house.plan().closes == later
+    await house.past()
+    assert not (await house.shown()).waiting
 
 
 async def test_a_question_of_a_later_round_waits_for_that_round(house: Answering) -> None:
@@ -144,9 +164,13 @@ async def test_after_closing_a_key_is_published_only_by_who_has_seen_its_differe
     (question, letters), *_ = await mending.questions(house.plan())
     await mending.propose(ROUND.id, question.id, next(x for x in "ABC" if x != letters), "In nhầm", "a")
     signer = looked_at(house.runtime.secrets)
-    for seen in ("", "x", signer.sign(f"{ROUND.id}/3".encode())):
+    before = signer.sign(trial(ROUND.id, 2, house.plan().closes))
+    await house.authoring.change(ROUND.id, "extend", "a", "Mất điện", house.clock.now() + timedelta(hours=1))
+    await house.past()  # with papers that the trial before did not have
+    closes = house.plan().closes
+    for seen in ("", "x", signer.sign(trial(ROUND.id, 3, closes)), before):
         with pytest.raises(Problem) as problem:
             await mending.decide(ROUND.id, 2, "published", seen)
         assert problem.value.code == "no-trial"
-    await mending.decide(ROUND.id, 2, "published", signer.sign(f"{ROUND.id}/2".encode()))
+    await mending.decide(ROUND.id, 2, "published", signer.sign(trial(ROUND.id, 2, closes)))
     assert [each.state for each in await mending.amendments(ROUND.id)] == ["published"]

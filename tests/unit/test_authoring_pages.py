@@ -11,13 +11,16 @@ from typing import Any, cast
 import httpx
 import msgspec
 import pytest
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 
+from services.kit.console.audit_log import sealed
 from services.kit.runtime import Face
-from services.kit.tokens import looked_at
+from services.kit.tokens import looked_at, trial
+from services.kit.web import render
 from services.quiz import pages
 from services.quiz.authoring.answers import GRACE, AnswersPages
 from services.quiz.authoring.api import AdminApi
+from services.quiz.authoring.key_api import KeyApi
 from services.quiz.authoring.mending_pages import MendingPages
 from services.quiz.authoring.pages import ContestPages
 from services.quiz.authoring.round_pages import RoundPages
@@ -73,6 +76,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         ContestPages(authoring, book),
         RoundPages(authoring, book),
         AdminApi(authoring, quiz.runtime),
+        KeyApi(authoring.mending),
         AnswersPages(authoring.answers, book, authoring.live),
         MendingPages(authoring, authoring.mending, book),
         BankPages(quiz.bank, cast("Any", None), cast("Any", None), contests),
@@ -126,6 +130,26 @@ async def test_the_answers_of_a_round_are_a_page_and_a_call_once_it_is_over(desk
         assert (await desk.console.browser().get(wrong)).status_code == 404
 
 
+async def test_answers_are_made_once_for_everyone_and_hidden_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered: list[str] = []
+
+    def counted(request: Request, template: str, **context: Any) -> Response:
+        rendered.append(template)
+        return render(request, template, **context)
+
+    monkeypatch.setattr("services.quiz.authoring.answers.render", counted)
+    await desk.opened()
+    await desk.over()
+    path = f"/c/hp/dap-an/{ROUND.id}"
+    first, again = [await desk.page(f"{path}{query}") for query in ("", "?x")]
+    await desk.browser.get("/lang/en")
+    english = await desk.page(path)
+    assert rendered.count("answer_cards.html") == 2
+    assert first.count("(đúng)") == again.count("(đúng)") == english.count("(right)") == first.count("<article") > 0
+    await desk.quiz.authoring.change(ROUND.id, "extend", "a", "Mất điện", desk.quiz.clock.now() + timedelta(hours=1))
+    assert "(right)" not in await desk.page(path)
+
+
 async def test_an_api_key_of_the_same_organiser_is_no_second_person(desk: Desk) -> None:
     draft = await desk.quiz.authoring.get("hp")
     await desk.quiz.authoring.put_round(draft, ROUND)
@@ -141,6 +165,28 @@ async def test_an_api_key_of_the_same_organiser_is_no_second_person(desk: Desk) 
     done = await other.post(f"{HERE}/vong/tuan-1/duyet", data={"csrf": token(await other.get(HERE))})
     assert done.status_code == 200
     assert (await desk.quiz.authoring.get("hp")).rounds[0].stage == "approved"
+
+
+async def test_why_one_approves_alone_or_mends_a_key_leaves_its_digest_in_the_audit_log(desk: Desk) -> None:
+    key, _ = await desk.console.console.keys.give(await member(desk.console.console), "chương trình", "city", None)
+    calls, program = f"/api/v1/admin/rounds/{ROUND.id}", {"Authorization": f"Bearer {key}"}
+    reasons = [f"Ông Nguyễn Văn {n} vắng" for n in range(4)]
+    for by_page in (True, False):
+        await desk.quiz.authoring.put_round(await desk.quiz.authoring.get("hp"), ROUND)
+        await desk.send(f"{HERE}/vong/tuan-1/trinh-duyet")
+        if by_page:
+            await desk.send(f"{HERE}/vong/tuan-1/duyet", alone=reasons[0])
+        else:
+            await desk.console.browser().post(f"{calls}/approve", json={"alone": reasons[1]}, headers=program)
+    await desk.quiz.authoring.publish("hp", ROUND.id)
+    (question, letters), *_ = await desk.quiz.authoring.mending.questions(ROUND.plan("hp"))
+    wrong = {"question": question.id, "right": next(letter for letter in "ABC" if letter != letters)}
+    await desk.send(f"{HERE}/vong/tuan-1/dap-an", action="propose", reason=reasons[2], **wrong)
+    await desk.send(f"{HERE}/vong/tuan-1/dap-an", action="drop", version="2")
+    await desk.console.browser().post(f"{calls}/key", json={"reason": reasons[3], **wrong}, headers=program)
+    noted = await desk.console.noted()
+    assert [reason for reason in reasons if sealed(reason) not in noted] == []
+    assert "Nguyễn" not in noted
 
 
 async def test_a_question_is_corrected_in_a_form_and_no_paper_with_it(desk: Desk) -> None:
@@ -182,6 +228,6 @@ async def test_who_mends_a_key_is_told_what_can_be_known_of_it(desk: Desk) -> No
     page = await desk.page(keys)
     assert (f"/console/rounds/{ROUND.id}/key" in page, button in page) == (True, False)
     assert (await desk.send(keys, action="publish", version="2")).status_code == 409
-    seen = signer.sign(f"{ROUND.id}/2".encode())
+    seen = signer.sign(trial(ROUND.id, 2, ROUND.closes))
     assert button in await desk.page(f"{keys}?seen={seen}")
     assert (await desk.send(keys, action="publish", version="2", seen=seen)).status_code == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -369,3 +370,33 @@ async def test_a_bank_that_shrinks_while_papers_are_drawn_sends_its_round_back_a
     round = find(draft, ROUND.id)
     assert (draft.published, round.stage, "Ngân hàng" in round.returned) == (-1, "draft", True)
     assert ROUND.id not in house.store["papers"].documents
+
+
+@pytest.mark.parametrize("told", [False, True])
+async def test_what_another_process_has_drawn_is_not_taken_back_for_a_later_change_of_the_bank(
+    house: House, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    await house.draft()
+    house.faults.left = 1
+    with pytest.raises(StoreDown):
+        await house.authoring.publish("hp", ROUND.id)
+    house.faults.left = None
+    read = Bank.questions
+
+    async def late(bank: Bank, contest: str) -> list[Question]:
+        """The worker has seen no papers; before it reads the bank, the web process draws them, and the bank is corrected."""
+        monkeypatch.setattr(Bank, "questions", read)
+        house.faults.left = None if told else 1
+        with suppress(StoreDown):
+            await house.authoring._publisher.finish()
+        house.faults.left = None
+        await house.bank.retire("hp", "q0")
+        return await read(bank, contest)
+
+    monkeypatch.setattr(Bank, "questions", late)
+    await house.worker._sweep()
+    draft = await house.authoring.get("hp")
+    assert (draft.published, find(draft, ROUND.id).stage) == (0, "published")
+    assert house.told(ContestPublished)
+    await house.authoring.drafts.take_back(msgspec.structs.replace(draft, published=-1))
+    assert (await house.authoring.get("hp")).published == 0, "everyone knows it"

@@ -15,6 +15,7 @@ from services.events import AttemptRuled, decode
 from services.kit.console import Role
 from services.kit.console.audit_log import sealed
 from services.kit.tokens import looked_at
+from services.kit.tokens import trial as trial_of
 from services.scoring.anomalies import Case
 from services.scoring.mending import Trial, Trials
 from services.scoring.prizes import Award
@@ -131,7 +132,7 @@ async def test_the_trial_of_a_key_is_told(scoring: ScoringHouse) -> None:
     await Trials(scoring.store).put(msgspec.structs.replace(trial, at=PLAN.closes))
     told = await call(client, "GET", "/key/trial")
     assert told["perfect_after"] == 2
-    assert looked_at(scoring.house.secrets).verify(told["seen"]) == f"{PLAN.id}/2".encode()
+    assert looked_at(scoring.house.secrets).verify(told["seen"]) == trial_of(PLAN.id, 2, PLAN.closes)
 
 
 @pytest.mark.parametrize("role", ["operator", "reader"])

@@ -181,7 +181,8 @@ class AdminApi:
     async def approve(self, request: Request, session: Caller, round: str, body: ApprovalBody) -> StageView:
         draft = await self._authoring.get(_contest(round))
         found = await self._authoring.approve(draft, round, session.person, body.alone)
-        await audited(request, "round.approved_alone" if found.alone else "round.approved", round, reason=found.alone)
+        reason = found.alone and sealed(found.alone)
+        await audited(request, "round.approved_alone" if found.alone else "round.approved", round, reason=reason)
         return StageView(id=found.id, stage=found.stage)
 
     async def publish(self, request: Request, _: Caller, round: str) -> StageView:

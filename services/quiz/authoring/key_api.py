@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.kit.console import Account
+from services.kit.console.audit_log import sealed
 from services.kit.web import problems
 from services.kit.web.console import admin_api, audited
 from services.quiz.authoring.mending import Amendment, Mending
@@ -54,7 +55,7 @@ class KeyApi:
 
     async def propose(self, request: Request, caller: Caller, round: str, body: ProposalBody) -> AmendmentView:
         made = await self._mending.propose(round, body.question, body.right, body.reason, caller.id)
-        await audited(request, "key.proposed", round, version=made.version, question=made.question, reason=made.reason)
+        await audited(request, "key.proposed", round, version=made.version, question=made.question, reason=sealed(made.reason))
         return _view(made)
 
     async def publish(

@@ -19,7 +19,7 @@ from services.kit.problems import Problem
 from services.kit.runtime import Runtime
 from services.kit.security import BadToken
 from services.kit.store import FACTS, insert_facts, store_errors
-from services.kit.tokens import looked_at
+from services.kit.tokens import looked_at, trial
 from services.quiz.authoring.publishing import KEY_VERSION, Key
 from services.quiz.authoring.sealing import Seal
 from services.quiz.bank.store import Bank
@@ -101,18 +101,19 @@ class Mending:
         await self._tell(amendment)
         return amendment
 
-    def shown(self, round: str, version: int, seen: str) -> bool:
-        """Whether `seen` is what scoring gives to who looks at the trial of a version."""
+    def shown(self, plan: RoundPlan, version: int, seen: str) -> bool:
+        """Whether `seen` is what scoring gives to who looks at the trial of a version, made since the round's last end."""
         try:
-            return self._looked_at.verify(seen) == f"{round}/{version}".encode()
+            return self._looked_at.verify(seen) == trial(plan.id, version, plan.closes)
         except BadToken:
             return False
 
     async def decide(self, round: str, version: int, state: Literal["published", "dropped"], seen: str = "") -> None:
         """Publishes a proposed version, or drops it. Once the round has closed, `seen` shows that the trial was looked at. Raises
         Problem 404 or 409."""
-        closed = self._runtime.clock.now() >= self._plan(round).closes
-        if state == "published" and closed and not self.shown(round, version, seen):
+        plan = self._plan(round)
+        closed = self._runtime.clock.now() >= plan.closes
+        if state == "published" and closed and not self.shown(plan, version, seen):
             raise Problem(409, "no-trial", "Vòng đã đóng: hãy xem ai lên, ai xuống rồi mới công bố đáp án mới.", field="seen")
         found = next((each for each in await self.amendments(round) if each.version == version), None)
         if found is None:

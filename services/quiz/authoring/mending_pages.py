@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from services.events import ContestBook, state_at
+from services.kit.console.audit_log import sealed
 from services.kit.problems import Problem
 from services.kit.web import render
 from services.kit.web.console import Organiser, OrganiserForm, audited
@@ -35,7 +36,7 @@ class MendingPages:
         if plan is None:
             raise Problem(409, "no-key", "Vòng thi chưa có đề.")
         amendments = await self._mending.amendments(found.id)
-        looked_at = bool(amendments) and self._mending.shown(found.id, amendments[-1].version, seen)
+        looked_at = bool(amendments) and self._mending.shown(plan, amendments[-1].version, seen)
         return render(
             request, "mending.html", draft=draft, round=found, letters=LETTERS, states=STATES, chosen=cau,
             questions=await self._mending.questions(plan), amendments=amendments,
@@ -49,9 +50,8 @@ class MendingPages:
         if action == "propose":
             question, right, reason = (str(form.get(name, "")) for name in ("question", "right", "reason"))
             amendment = await self._mending.propose(found.id, question, right, reason, who.id)
-            await audited(
-                request, "key.proposed", found.id, version=amendment.version, question=question, reason=amendment.reason
-            )
+            reason = sealed(amendment.reason)
+            await audited(request, "key.proposed", found.id, version=amendment.version, question=question, reason=reason)
         elif action in ("publish", "drop"):
             version = str(form.get("version", ""))
             if not version.isdigit():

@@ -189,7 +189,7 @@ class Publisher:
             return True
         round, questions = draft.round(id), await self._bank.questions(draft.id)
         if round is None or round.approval is None or round.approval.bank != seen(draft, round, questions).bank:
-            return False
+            return await has_papers(self._runtime, id)  # another process may have drawn them before the bank changed
         await store_papers(self._runtime, id, questions, round.rules.blueprint, round.rules.codes)
         return True
 

@@ -170,7 +170,8 @@ class RoundPages:
     async def approve(self, request: Request, session: Organiser, form: OrganiserForm, contest: str, round: str) -> Response:
         draft = read_at(await self._authoring.get(contest), form)
         found = await self._authoring.approve(draft, find(draft, round).id, session.person, forms.text(form, "alone"))
-        await audited(request, "round.approved_alone" if found.alone else "round.approved", found.id, reason=found.alone)
+        reason = found.alone and sealed(found.alone)
+        await audited(request, "round.approved_alone" if found.alone else "round.approved", found.id, reason=reason)
         return _to(found, contest)
 
     async def publish(self, request: Request, _: Organiser, form: OrganiserForm, contest: str, round: str) -> Response:

@@ -17,7 +17,7 @@ from services.events import ContestBook, RoundClosed, RoundExtended, RoundOpened
 from services.events.contests import RoundChanged
 from services.kit.problems import Problem
 from services.kit.runtime import Runtime
-from services.kit.store import find_ids, insert_facts
+from services.kit.store import find_ids, insert_facts, store_errors
 
 Change = Literal["pause", "resume", "extend", "close"]
 _SECOND = timedelta(seconds=1)
@@ -90,6 +90,19 @@ class Rounds:
         plans = [plan for contest in self._book.contests for plan in self._book.rounds(contest)]
         standing = await self._standing(f"{plan.id}/{plan.revision + 1}" for plan in plans)
         await self._tell(list(standing.values()))
+
+    async def untold_ends(self, contest: str) -> dict[str, datetime]:
+        """The latest end that a round of a contest has by changes that are stored and not known to the book yet. Raises
+        StoreDown."""
+        ends: dict[str, datetime] = {}
+        with store_errors():
+            found = [document async for document in self._changes.find({"contest": contest}, {"closes": 1})]
+        for document in found:
+            round, _, revision = str(document["_id"]).rpartition("/")
+            plan = self._book.round(round)
+            if plan is None or int(revision) > plan.revision:
+                ends[round] = max(ends.get(round, document["closes"]), document["closes"])
+        return ends
 
     async def _standing(self, ids: Iterable[str]) -> dict[str, RoundChanged]:
         wanted = list(ids)

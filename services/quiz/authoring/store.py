@@ -77,11 +77,11 @@ class Drafts:
 
     async def take_back(self, draft: ContestDraft) -> None:
         """Keeps a change of what was read at `draft.revision`, whose publication nobody will be told of. Where somebody else was
-        quicker, it is left for another turn."""
+        quicker to change or to tell it, nothing is changed."""
         new = msgspec.structs.replace(draft, revision=draft.revision + 1)
         change = {"revision": new.revision, "body": _body(new), "told": True}
         with store_errors():
-            await self._authored.update_one({"_id": draft.id, "revision": draft.revision}, {"$set": change})
+            await self._authored.update_one({"_id": draft.id, "revision": draft.revision, "told": False}, {"$set": change})
 
     async def keep_pending(self, contest: str, text: str) -> None:
         """Keeps a file of units between its dry run and its import."""
