@@ -6,6 +6,7 @@ With HOITHI_SHOTS=folder every page on the way is kept as a picture.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -276,6 +277,14 @@ def test_a_first_view_is_light(phone: BrowserContext, path: str) -> None:
     page.goto(path, wait_until="load")
     sizes = {response.url: len(response.body()) for response in seen if "/api/v1/stream" not in response.url}
     assert sum(sizes.values()) <= FIRST_VIEW_BYTES, sizes
+
+
+@pytest.mark.parametrize(("path", "button"), [("dang-ky", "#send"), ("thi", "#begin")])
+def test_nothing_can_be_pressed_before_its_script_is_there(phone: BrowserContext, path: str, button: str) -> None:
+    page = phone.new_page()
+    page.route(re.compile(r"\.js\b"), lambda route: route.abort())
+    page.goto(f"/c/{CONTEST}/{path}")
+    expect(page.locator(button)).to_be_disabled()
 
 
 @pytest.mark.parametrize("width", [320, 360, 1280])

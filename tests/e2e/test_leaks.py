@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urljoin, urlsplit
+from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
 import httpx
 
@@ -159,7 +159,8 @@ def faults(secrets: Secrets, path: str, body: bytes, *, city: bool = False, rank
     """What a page may not hold."""
     found = [f"the phone number {phone[0]!r}"] if (phone := PHONE.search(body)) else []
     try:
-        text = html.unescape(body.decode())
+        # Without the address itself, which the way to sign in and back repeats.
+        text = unquote(unquote(html.unescape(body.decode()))).replace(unquote(path), "")
     except UnicodeDecodeError:
         return found  # a picture or a PDF
     if not (city and any(part in path for part in SHOWS_ANSWERS)):

@@ -226,6 +226,7 @@
   }
 
   el("begin").addEventListener("click", begin);
+  el("begin").disabled = false;  /* not before somebody listens: on a slow line scripts come late */
   el("options").addEventListener("change", taken);
   el("prediction").addEventListener("input", function () {
     work.prediction = this.value = this.value.replace(/\D/g, "");

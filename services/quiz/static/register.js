@@ -195,6 +195,7 @@
   }
 
   el("register").addEventListener("submit", submit);
+  el("send").disabled = false;  /* not before somebody listens: else what was typed would go into an address */
   el("other").addEventListener("click", function () {
     H.person.leave();
     known();
