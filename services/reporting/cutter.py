@@ -108,6 +108,9 @@ class Cutter:
         """Adds the shares up once all are there. Another that has been as far already made the same."""
         if len(await self._cuts.shares_there(cut)) < len(cut.parts):
             return
-        await self._cuts.put(cut, await self._counting.add_up(await self._cuts.shares(cut)))
+        shares = await self._cuts.shares(cut)
+        if len(shares) < len(cut.parts):  # a store that died in between may have lost some: they are counted again
+            return
+        await self._cuts.put(cut, await self._counting.add_up(shares))
         await self._cuts.close(cut)
         log.info("cut.made", id=cut.id, contest=cut.contest, seconds=(self._clock.now() - cut.asked_at).total_seconds())

@@ -184,6 +184,22 @@ async def test_what_has_not_changed_is_stored_once(house: House) -> None:
     assert len(house.store["cuts_scopes"].documents) == 1, "the contest and its only round, at both hours, look alike"
 
 
+async def test_a_share_that_was_lost_again_is_in_no_sum(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.vote(0, "an")
+    await house.cuts.ask("hp", AT)
+    (cut,) = await house.cuts.opened()
+    worker = house.worker(0, 1)
+    await worker._count(cut, [0, 1])
+
+    async def both(_: object) -> set[int]:
+        return {0, 1}
+
+    monkeypatch.setattr(worker._cuts, "shares_there", both)
+    del house.store["cuts_parts"].documents[f"{cut.id}/0"]
+    await worker._finish(cut)
+    assert await house.people() is None
+
+
 async def test_a_process_of_its_own_counts_the_same() -> None:
     house = House()
     for who in ("an", "binh", "chi"):
