@@ -25,6 +25,7 @@ from services.scoring.domain import Judged, Mark, Verdict
 from services.scoring.exclusions import Exclusions
 from services.scoring.journals import Journals
 from services.scoring.jury import Jury
+from services.scoring.looks import Looks
 from services.scoring.mending import Trials
 from services.scoring.organisers import Organisers
 from services.scoring.overall_api import OverallApi
@@ -114,15 +115,15 @@ class ScoringHouse:
             journal=cast("Any", None), store=self.store, secrets=Secrets(folder), encode=encode,
         )  # fmt: skip
         router = APIRouter()
-        organisers = Organisers(self.store, runtime.secrets.get("phone.key"))
+        looks = Looks(Organisers(self.store, runtime.secrets.get("phone.key")), self.closing, self.book)
         jury, seen = Jury(runtime, self.book), looked_at(runtime.secrets)
         for part in (
-            SettlePages(self.closing, self.book, self.settlements, organisers),
+            SettlePages(self.closing, self.book, self.settlements, looks),
             CertificatePages(self.book, self.settlements, settings, bytes(32), self.clock),
             PublicPages(self.book, self.standings, self.settlements, bytes(32)),
-            AdminApi(self.closing, self.casebook, jury, Trials(self.store), organisers, seen),
-            OverallPages(self.closing, self.book, self.settlements, organisers),
-            OverallApi(self.closing, self.book, self.settlements, organisers),
+            AdminApi(self.closing, self.casebook, jury, Trials(self.store), looks, seen),
+            OverallPages(self.closing, self.book, self.settlements, looks),
+            OverallApi(self.closing, self.settlements, looks),
             StatsApi(self.book, self.casebook, self.settlements, self.clock),
             Pages(self.book, self.casebook, Verdicts(self.store), self.standings, jury, self.trials, seen, self.clock),
         ):

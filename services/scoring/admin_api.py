@@ -17,14 +17,15 @@ from services.kit.i18n import translate
 from services.kit.problems import Problem
 from services.kit.security import Signer
 from services.kit.web import language, problems
-from services.kit.web.console import admin_api, audited, console_of
+from services.kit.web.console import admin_api, audited
 from services.scoring.anomalies import Kind
 from services.scoring.casebook import Casebook, CaseState
 from services.scoring.closing import Closing, Readiness
 from services.scoring.exclusions import Exclusion, Why
 from services.scoring.jury import Jury, reason_of
+from services.scoring.looks import Looks
 from services.scoring.mending import Trials, seen
-from services.scoring.organisers import Found, Organisers
+from services.scoring.organisers import Found
 from services.scoring.prizes import By, Prize
 from services.scoring.settlement import Outcome
 
@@ -178,11 +179,9 @@ class CaseView(BaseModel):
 class AdminApi:
     """The calls."""
 
-    def __init__(
-        self, closing: Closing, casebook: Casebook, jury: Jury, trials: Trials, organisers: Organisers, looked_at: Signer
-    ) -> None:
+    def __init__(self, closing: Closing, casebook: Casebook, jury: Jury, trials: Trials, looks: Looks, looked_at: Signer) -> None:
         self._closing, self._casebook, self._jury, self._trials = closing, casebook, jury, trials
-        self._organisers, self._looked_at = organisers, looked_at
+        self._looks, self._looked_at = looks, looked_at
         self.router = APIRouter(
             prefix="/api/v1/admin/rounds/{round}", tags=["admin"], responses=problems(401, 403, 404, 409, 422, 503)
         )
@@ -224,7 +223,7 @@ class AdminApi:
     async def finalise(self, request: Request, _: Caller, round: str, body: FinaliseBody) -> ResultsView:
         plan = self._plan(round)
         prizes, ready = body.asked(), await self._closing.unblocked(plan)
-        await self._closing.settle(plan, *prizes, await self._found(request, ready))
+        await self._closing.settle(plan, *prizes, await self._looks.at_round(request, ready))
         await audited(request, "results.settle", round)
         return await self._shown(request, plan)
 
@@ -265,13 +264,8 @@ class AdminApi:
 
     async def _shown(self, request: Request, plan: RoundPlan) -> ResultsView:
         ready = await self._closing.readiness(plan)
-        found = await self._found(request, ready) if ready.settlement.phase == "draft" else {}
+        found = await self._looks.at_round(request, ready) if ready.settlement.phase == "draft" else {}
         return _view(plan, ready, exclusions(await self._closing.excluded(plan, found), found), language(request))
-
-    async def _found(self, request: Request, ready: Readiness) -> dict[str, Found]:
-        if ready.head is None:
-            return {}
-        return await self._organisers.among([ready.plan.id], await console_of(request).directory.all())
 
 
 def exclusions(excluded: Iterable[Exclusion], found: Mapping[str, Found]) -> list[ExclusionView]:

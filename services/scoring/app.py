@@ -19,6 +19,7 @@ from services.scoring.closing import Closing
 from services.scoring.exclusions import Exclusions
 from services.scoring.journals import Journals
 from services.scoring.jury import Jury
+from services.scoring.looks import Looks
 from services.scoring.mending import Trials
 from services.scoring.organisers import Organisers
 from services.scoring.overall_api import OverallApi
@@ -43,13 +44,13 @@ def face(runtime: Runtime) -> Face:
     jury, trials = Jury(runtime, book), Trials(runtime.store)
     pages = Pages(book, casebook, verdicts, standings, jury, trials, looked_at(runtime.secrets), runtime.clock)
     closing = Closing(book, casebook, verdicts, standings, settlements, exclusions, trials, journals, runtime.clock, runtime.bus)
-    organisers = Organisers(runtime.store, runtime.secrets.get("phone.key"))
-    settling = SettlePages(closing, book, settlements, organisers)
+    looks = Looks(Organisers(runtime.store, runtime.secrets.get("phone.key")), closing, book)
+    settling = SettlePages(closing, book, settlements, looks)
     certificates = CertificatePages(book, settlements, runtime.settings, key, runtime.clock)
     public = PublicPages(book, standings, settlements, key)
-    admin = AdminApi(closing, casebook, jury, trials, organisers, looked_at(runtime.secrets))
-    overall = OverallPages(closing, book, settlements, organisers)
-    overall_api = OverallApi(closing, book, settlements, organisers)
+    admin = AdminApi(closing, casebook, jury, trials, looks, looked_at(runtime.secrets))
+    overall = OverallPages(closing, book, settlements, looks)
+    overall_api = OverallApi(closing, settlements, looks)
     stats = StatsApi(book, casebook, settlements, runtime.clock)
     router = APIRouter()
     for part in (api, admin, stats, overall, overall_api, pages, settling, certificates, public):

@@ -7,13 +7,12 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from services.events import ContestBook
 from services.kit.i18n import translate
 from services.kit.web import language, problems
-from services.kit.web.console import audited, console_of
+from services.kit.web.console import audited
 from services.scoring.admin_api import AwardView, Caller, ExclusionView, FinaliseBody, award_views, exclusions
 from services.scoring.closing import Closing
-from services.scoring.organisers import Found, Organisers
+from services.scoring.looks import Looks
 from services.scoring.settlement import Settlements
 
 
@@ -32,8 +31,8 @@ class OverallView(BaseModel):
 class OverallApi:
     """The calls."""
 
-    def __init__(self, closing: Closing, book: ContestBook, settlements: Settlements, organisers: Organisers) -> None:
-        self._closing, self._book, self._settlements, self._organisers = closing, book, settlements, organisers
+    def __init__(self, closing: Closing, settlements: Settlements, looks: Looks) -> None:
+        self._closing, self._settlements, self._looks = closing, settlements, looks
         self.router = APIRouter(
             prefix="/api/v1/admin/rounds/{contest}/overall", tags=["admin"], responses=problems(401, 403, 404, 409, 422, 503)
         )
@@ -50,7 +49,7 @@ class OverallApi:
         self._closing.contest(contest)
         settlement = await self._settlements.get(contest)
         outcome, published = settlement.outcome, settlement.phase == "published"
-        found = await self._found(request, contest) if settlement.phase == "draft" else {}
+        found = await self._looks.at_contest(request, contest) if settlement.phase == "draft" else {}
         return OverallView(
             contest=contest,
             phase=settlement.phase,
@@ -64,7 +63,7 @@ class OverallApi:
     async def finalise(self, request: Request, caller: Caller, contest: str, body: FinaliseBody) -> OverallView:
         self._closing.contest(contest)
         await self._closing.all_published(contest)
-        await self._closing.settle_contest(contest, *body.asked(), await self._found(request, contest))
+        await self._closing.settle_contest(contest, *body.asked(), await self._looks.at_contest(request, contest))
         await audited(request, "results.settle", contest)
         return await self.look(request, caller, contest)
 
@@ -77,9 +76,3 @@ class OverallApi:
         await self._closing.publish_contest(contest)
         await audited(request, "results.publish", contest)
         return await self.look(request, caller, contest)
-
-    async def _found(self, request: Request, contest: str) -> dict[str, Found]:
-        if await self._closing.unpublished(contest):
-            return {}
-        rounds = [plan.id for plan in self._book.rounds(contest)]
-        return await self._organisers.among(rounds, await console_of(request).directory.all())

@@ -9,12 +9,12 @@ from services.events import ContestBook
 from services.kit.console.audit_log import sealed
 from services.kit.problems import Problem
 from services.kit.web import render
-from services.kit.web.console import Organiser, OrganiserForm, account_in, audited, console_of
+from services.kit.web.console import Organiser, OrganiserForm, account_in, audited
 from services.scoring import prize_forms
 from services.scoring.closing import Closing
 from services.scoring.exclusions import WHY_NAMES
 from services.scoring.jury import reason_of
-from services.scoring.organisers import Found, Organisers
+from services.scoring.looks import Looks
 from services.scoring.settle_pages import PHASES
 from services.scoring.settlement import Settlements
 
@@ -22,8 +22,8 @@ from services.scoring.settlement import Settlements
 class OverallPages:
     """`/console/rounds/{contest}/overall`."""
 
-    def __init__(self, closing: Closing, book: ContestBook, settlements: Settlements, organisers: Organisers) -> None:
-        self._closing, self._book, self._settlements, self._organisers = closing, book, settlements, organisers
+    def __init__(self, closing: Closing, book: ContestBook, settlements: Settlements, looks: Looks) -> None:
+        self._closing, self._book, self._settlements, self._looks = closing, book, settlements, looks
         self.router = APIRouter(prefix="/console/rounds/{contest}/overall", include_in_schema=False)
         self.router.add_api_route("", self.look)
         self.router.add_api_route("", self.act, methods=["POST"])
@@ -31,7 +31,7 @@ class OverallPages:
     async def look(self, request: Request, session: Organiser, contest: str) -> Response:
         """Where it stands, and what can be done."""
         published, settlement = self._closing.contest(contest), await self._settlements.get(contest)
-        found = await self._found(request, contest) if settlement.phase == "draft" else {}
+        found = await self._looks.at_contest(request, contest) if settlement.phase == "draft" else {}
         committed = await self._settlements.committed(contest)
         return render(
             request,
@@ -50,12 +50,6 @@ class OverallPages:
             **prize_forms.fields(published, settlement, overall=True),
         )
 
-    async def _found(self, request: Request, contest: str) -> dict[str, Found]:
-        if await self._closing.unpublished(contest):
-            return {}
-        rounds = [plan.id for plan in self._book.rounds(contest)]
-        return await self._organisers.among(rounds, await console_of(request).directory.all())
-
     async def act(self, request: Request, form: OrganiserForm, contest: str) -> Response:
         """Sets the prizes and asks for the outcome; takes it back; publishes it."""
         self._closing.contest(contest)
@@ -63,10 +57,10 @@ class OverallPages:
         if action == "settle":
             prizes = prize_forms.read(form)
             await self._closing.all_published(contest)
-            await self._closing.settle_contest(contest, *prizes, await self._found(request, contest))
+            await self._closing.settle_contest(contest, *prizes, await self._looks.at_contest(request, contest))
         elif action == "include":
             who, reason, by = str(form.get("participant", "")), reason_of(str(form.get("reason", ""))), account_in(request).id
-            excluded = await self._closing.excluded_overall(contest, await self._found(request, contest))
+            excluded = await self._closing.excluded_overall(contest, await self._looks.at_contest(request, contest))
             await self._closing.include(contest, excluded, who, reason, by)
             noted |= {"participant": who, "reason": sealed(reason)}
         elif action == "reopen":

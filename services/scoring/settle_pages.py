@@ -10,12 +10,12 @@ from services.events import ContestBook
 from services.kit.console.audit_log import sealed
 from services.kit.problems import Problem
 from services.kit.web import render
-from services.kit.web.console import Organiser, OrganiserForm, account_in, audited, console_of
+from services.kit.web.console import Organiser, OrganiserForm, account_in, audited
 from services.scoring import prize_forms
-from services.scoring.closing import Closing, Readiness
+from services.scoring.closing import Closing
 from services.scoring.exclusions import WHY_NAMES
 from services.scoring.jury import reason_of
-from services.scoring.organisers import Found, Organisers
+from services.scoring.looks import Looks
 from services.scoring.settlement import Phase, Settlements
 
 PHASES: dict[Phase, str] = {
@@ -29,8 +29,8 @@ PHASES: dict[Phase, str] = {
 class SettlePages:
     """`/console/rounds/{round}/prizes` and what follows from it."""
 
-    def __init__(self, closing: Closing, book: ContestBook, settlements: Settlements, organisers: Organisers) -> None:
-        self._closing, self._book, self._settlements, self._organisers = closing, book, settlements, organisers
+    def __init__(self, closing: Closing, book: ContestBook, settlements: Settlements, looks: Looks) -> None:
+        self._closing, self._book, self._settlements, self._looks = closing, book, settlements, looks
         self.router = APIRouter(prefix="/console/rounds/{round}", include_in_schema=False)
         self.router.add_api_route("/prizes", self.prizes)
         self.router.add_api_route("/prizes", self.act, methods=["POST"])
@@ -41,7 +41,7 @@ class SettlePages:
         readiness = await self._closing.readiness(plan)
         settlement = readiness.settlement
         committed = await self._settlements.committed(round)
-        found = await self._found(request, readiness) if settlement.phase == "draft" else {}
+        found = await self._looks.at_round(request, readiness) if settlement.phase == "draft" else {}
         return render(
             request,
             "prizes.html",
@@ -60,25 +60,21 @@ class SettlePages:
             **prize_forms.fields(contest, settlement, overall=False),
         )
 
-    async def _found(self, request: Request, readiness: Readiness) -> dict[str, Found]:
-        if readiness.head is None:
-            return {}  # the look takes its time, which belongs to the submissions until then
-        return await self._organisers.among([readiness.plan.id], await console_of(request).directory.all())
-
     async def act(self, request: Request, form: OrganiserForm, round: str) -> Response:
         """Sets the prizes and asks for the outcome; takes it back; publishes it."""
         plan, _ = self._closing.round(round)
         action, noted = _text(form, "action"), dict[str, str]()
         if action == "settle":
             prizes, ready = prize_forms.read(form), await self._closing.unblocked(plan)
-            await self._closing.settle(plan, *prizes, await self._found(request, ready))
+            await self._closing.settle(plan, *prizes, await self._looks.at_round(request, ready))
         elif action == "exclude":
             attempt, why, by = _text(form, "attempt"), _text(form, "why"), account_in(request).id
             made = await self._closing.exclude(plan, attempt, why, _text(form, "reason"), by)
             noted |= {"participant": made.participant, "why": made.why, "reason": sealed(made.reason)}
         elif action == "include":
             who, reason, by = _text(form, "participant"), reason_of(_text(form, "reason")), account_in(request).id
-            excluded = await self._closing.excluded(plan, await self._found(request, await self._closing.readiness(plan)))
+            found = await self._looks.at_round(request, await self._closing.readiness(plan))
+            excluded = await self._closing.excluded(plan, found)
             await self._closing.include(round, excluded, who, reason, by)
             noted |= {"participant": who, "reason": sealed(reason)}
         elif action == "override":
