@@ -29,6 +29,9 @@ from tests.site import Site
 VERIFY = Path(__file__).parents[2] / "examples" / "verify" / "verify.py"
 PEOPLE = 240
 
+MAY_SETTLE = 'value="settle">'
+"""The button that is there for who may press it: the audit agrees, and every host's journal has drained."""
+
 
 async def test_a_closed_round_becomes_a_result_that_anyone_recomputes(tmp_path: Path) -> None:
     with Site(tmp_path) as site:
@@ -62,6 +65,7 @@ async def test_a_closed_round_becomes_a_result_that_anyone_recomputes(tmp_path: 
             result = await players.call("GET", f"/api/v1/results/{other}", headers=players.tally.headers[other])
             assert (result["verdict"], result["rank"]) == ("valid", None), "no rank before it is final"
 
+            await shows(organiser, f"{page}/prizes", MAY_SETTLE)
             await post(organiser, f"{page}/prizes", action="settle", persons="Giải Nhất: 1\nGiải Nhì: 2", units="Tập thể: 3")
             await shows(organiser, f"{page}/prizes", "Công bố kết quả")
             assert "Kết quả chưa được công bố" in (await organiser.get(f"/ket-qua/{round}")).text
@@ -136,9 +140,7 @@ async def test_equals_draw_for_prizes_of_a_round_and_of_all_as_a_stranger_draws_
         async with httpx.AsyncClient(base_url=site.url, cookies=organiser_cookies(site), follow_redirects=True) as organiser:
             committed = {}
             for subject in (players.round, players.contest["id"]):
-                found = re.search(r"[0-9a-f]{64}", (await organiser.get(f"/ket-qua/{subject}")).text)
-                assert found, subject
-                committed[subject] = found[0]
+                committed[subject] = await commitment_of(organiser, subject)
             await close_round(site, players.round)
             page = f"/console/rounds/{players.round}"
             await shows(organiser, page, "Giải thưởng và công bố")
@@ -191,6 +193,7 @@ async def opened(players: Players) -> None:
 
 async def published(organiser: httpx.AsyncClient, page: str, subject: str, commitment: str, **prizes: str) -> httpx.Response:
     """Prizes worked out, looked at and published, their draw on the way; returns the page that everyone sees."""
+    await shows(organiser, page, MAY_SETTLE)
     await post(organiser, page, action="settle", **prizes)
     await shows(organiser, page, "Công bố kết quả")
     assert "Biên bản bốc thăm" in (await organiser.get(page)).text
@@ -299,6 +302,14 @@ async def post(client: httpx.AsyncClient, to: str, form_at: str | None = None, *
     reply = await client.post(to, data={"csrf": await token(client, form_at or to)} | fields)
     assert reply.status_code == 200, reply.text
     return reply
+
+
+async def commitment_of(client: httpx.AsyncClient, subject: str) -> str:
+    """What a draw is committed to before, once the worker has done so."""
+    async with asyncio.timeout(60):
+        while not (found := re.search(r"[0-9a-f]{64}", (await client.get(f"/ket-qua/{subject}")).text)):
+            await asyncio.sleep(0.2)
+    return found[0]
 
 
 async def shows(client: httpx.AsyncClient, page: str, text: str) -> None:
